@@ -24,27 +24,27 @@ const (
 // wins: exact host before wildcard before any, then the longest path prefix,
 // then one with methods before one without, then the name.
 type Route struct {
-	ID          RouteID     `json:"id,omitempty"`
-	Name        string      `json:"name"`              // unique label
-	Hosts       []string    `json:"hosts,omitempty"`   // "api.example.com", "*.example.com"; none is any
-	PathPrefix  string      `json:"path_prefix"`       // begins with /; matches whole segments
-	Methods     []string    `json:"methods,omitempty"` // none is any
-	Upstream    string      `json:"upstream"`          // name of an upstream
-	OrgUpstream bool        `json:"org_upstream"`      // an organization's own upstream takes precedence
-	StripPrefix string      `json:"strip_prefix,omitempty"`
-	AddPrefix   string      `json:"add_prefix,omitempty"`
-	Headers     Edits       `json:"headers,omitzero"`      // request headers towards the app
-	Query       Edits       `json:"query,omitzero"`        // query parameters towards the app
-	Closed      []string    `json:"closed,omitempty"`      // path prefixes that answer 404
-	Auth        []AuthMode  `json:"auth,omitempty"`        // default: key
-	Scopes      []string    `json:"scopes,omitempty"`      // all required
-	RateLimits  []RateLimit `json:"rate_limits,omitempty"` // of this route, per organization
-	Weight      int64       `json:"weight,omitempty"`      // units a request takes, default 1
-	Meters      []string    `json:"meters,omitempty"`      // which meters count; default: requests, bytes, duration
-	BodyLimit   int64       `json:"body_limit,omitempty"`  // bytes, default 100 MiB
-	Timeout     Duration    `json:"timeout,omitempty"`     // until the answer's headers, default 60s
-	CreatedAt   time.Time   `json:"created_at,omitzero"`
-	UpdatedAt   time.Time   `json:"updated_at,omitzero"`
+	ID             RouteID     `json:"id,omitempty"`
+	Name           string      `json:"name"`                      // unique label
+	Hosts          []string    `json:"hosts,omitempty"`           // "api.example.com", "*.example.com"; none is any
+	PathPrefix     string      `json:"path_prefix"`               // begins with /; matches whole segments
+	Methods        []string    `json:"methods,omitempty"`         // none is any
+	Upstream       string      `json:"upstream"`                  // name of an upstream
+	SharedUpstream bool        `json:"shared_upstream,omitempty"` // also for an organization that has its own upstream
+	StripPrefix    string      `json:"strip_prefix,omitempty"`
+	AddPrefix      string      `json:"add_prefix,omitempty"`
+	Headers        Edits       `json:"headers,omitzero"`      // request headers towards the app
+	Query          Edits       `json:"query,omitzero"`        // query parameters towards the app
+	Closed         []string    `json:"closed,omitempty"`      // path prefixes that answer 404
+	Auth           []AuthMode  `json:"auth,omitempty"`        // default: key
+	Scopes         []string    `json:"scopes,omitempty"`      // all required
+	RateLimits     []RateLimit `json:"rate_limits,omitempty"` // of this route, per organization
+	Weight         int64       `json:"weight,omitempty"`      // units a request takes, default 1
+	Meters         []string    `json:"meters,omitempty"`      // default: requests, bytes, duration; "none" counts nothing
+	BodyLimit      int64       `json:"body_limit,omitempty"`  // bytes, default 100 MiB
+	Timeout        Duration    `json:"timeout,omitempty"`     // until the answer's headers, default 60s
+	CreatedAt      time.Time   `json:"created_at,omitzero"`
+	UpdatedAt      time.Time   `json:"updated_at,omitzero"`
 }
 
 // Edits sets and removes names. A value may hold ${org.id}, ${org.slug},
@@ -67,6 +67,7 @@ const (
 	MeterRequests = "requests" // requests times weight
 	MeterBytes    = "bytes"    // bytes in and out
 	MeterDuration = "duration" // time from first to last byte
+	MeterNone     = "none"     // stands alone: the route is not metered
 )
 
 // Check returns what is wrong with the route, field by field.
