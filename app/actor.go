@@ -60,9 +60,11 @@ type Session struct {
 	Kind       ActorKind `json:"kind"`     // operator or user
 	ActorID    string    `json:"actor_id"` // opr_…, or the user's id in the app
 	OrgID      OrgID     `json:"org_id,omitempty"`
+	Scopes     []string  `json:"scopes,omitempty"` // of a user's session: what routes with required scopes ask for
 	CreatedAt  time.Time `json:"created_at"`
 	LastSeenAt time.Time `json:"last_seen_at"`
-	ExpiresAt  time.Time `json:"expires_at"` // absolute
+	ReauthedAt time.Time `json:"reauthed_at"` // when the password (or a sign-in link) was last given
+	ExpiresAt  time.Time `json:"expires_at"`  // absolute; SessionIdle ends it earlier, see EndsAt
 	Address    string    `json:"address"`
 	UserAgent  string    `json:"user_agent"`
 }

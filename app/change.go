@@ -5,7 +5,7 @@ package app
 // change in the order of commit.
 type Change struct {
 	Seq  int64
-	Noun string // "org", "key", "plan", "route", "upstream", "session", "operator"
+	Noun string // "org", "key", "plan", "route", "upstream", "session", "operator", "signing_key"
 	ID   string // the object's id, or slug for a plan; for a session the hash in hex
 	Org  OrgID  // the organization it belongs to, if any
 }

@@ -26,6 +26,16 @@ type Key struct {
 	CreatedBy  string         `json:"created_by,omitempty"` // an actor, such as "operator:opr_…"
 }
 
+// Actor is who a request with this key is: the operator's machine, or the key
+// of an organization.
+func (k Key) Actor() Actor {
+	kind := ActorKey
+	if k.OrgID == "" {
+		kind = ActorOperator
+	}
+	return Actor{Kind: kind, ID: string(k.ID), OrgID: k.OrgID, KeyID: k.ID, Scopes: k.Scopes}
+}
+
 // MintedKey is a key with its secret, at the only moment when it is known.
 type MintedKey struct {
 	Key
