@@ -29,12 +29,6 @@ func storageSettings() []setting[Config] {
 		{Key: "data_dir", Default: defaultDataDir,
 			Doc:   "The directory of the installation: generated keys, SQLite, the ledger.",
 			Value: text(func(c *Config) *string { return &c.DataDir })},
-		{Key: "database.url", Secret: true, Example: "postgres://gatehouse@127.0.0.1/gatehouse",
-			Doc:   "The PostgreSQL database that replicas share. Unset: SQLite in the data directory.",
-			Value: address(func(c *Config) *string { return &c.Database.URL }, "postgres", "postgresql")},
-		{Key: "redis.url", Secret: true, Example: "redis://127.0.0.1:6379/0",
-			Doc:   "The Redis that replicas share for limits and revocations. Unset: one inside the process.",
-			Value: address(func(c *Config) *string { return &c.Redis.URL }, "redis", "rediss", "unix")},
 		{Key: "upstream", Flag: "upstream", Example: "http://127.0.0.1:3000",
 			Doc:   "The address of your app. Until routes are defined, every request goes to it.",
 			Value: upstreamAddress(func(c *Config) *string { return &c.Upstream })},
@@ -42,6 +36,12 @@ func storageSettings() []setting[Config] {
 			Doc: "Seals signing keys at rest. Unset: generated at the first start into DATA_DIR/encryption.key, mode 0600. " +
 				"Replicas on one database need the same key.",
 			Value: encryptionKey(func(c *Config) *string { return &c.EncryptionKey })},
+		{Key: "database.url", Secret: true, Example: "postgres://gatehouse@127.0.0.1/gatehouse",
+			Doc:   "The PostgreSQL database that replicas share. Unset: SQLite in the data directory.",
+			Value: address(func(c *Config) *string { return &c.Database.URL }, "postgres", "postgresql")},
+		{Key: "redis.url", Secret: true, Example: "redis://127.0.0.1:6379/0",
+			Doc:   "The Redis that replicas share for limits and revocations. Unset: one inside the process.",
+			Value: address(func(c *Config) *string { return &c.Redis.URL }, "redis", "rediss", "unix")},
 	}
 }
 
