@@ -23,6 +23,7 @@ type Responder struct {
 	Log     *slog.Logger
 	Access  *AccessLog // nil: no access log
 	Now     func() time.Time
+	Observe func(status int, took time.Duration) // metrics of the surface; may be nil
 	// Page answers a browser with an error page; nil answers everyone with
 	// problem+json. It writes status, header and body.
 	Page func(w http.ResponseWriter, r *http.Request, status int, e *app.Error)
@@ -93,9 +94,13 @@ func (x *Responder) Wrap(next http.Handler) http.Handler {
 		method, host, path := r.Method, r.Host, r.URL.Path
 		defer func() {
 			aborted := x.recovered(w, r, recover())
+			took := x.Now().Sub(start)
+			if x.Observe != nil {
+				x.Observe(w.Status, took)
+			}
 			x.Access.Record(Entry{At: start, Surface: x.Surface, RequestID: id, Method: method, Host: host,
 				Path: path, Status: w.Status, BytesIn: max(r.ContentLength, 0), BytesOut: w.Bytes,
-				Duration: x.Now().Sub(start), Address: r.RemoteAddr, Actor: w.Actor, Code: w.Code})
+				Duration: took, Address: r.RemoteAddr, Actor: w.Actor, Code: w.Code})
 			if aborted {
 				panic(http.ErrAbortHandler)
 			}
