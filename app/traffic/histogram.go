@@ -11,13 +11,19 @@ import (
 // 12 % off. 128 of them reach from 1 µs to over an hour.
 const bucketCount = 128
 
-// histogram counts durations in microseconds. Adding is one atomic step.
-type histogram [bucketCount]atomic.Uint32
+// histogram counts durations. Adding takes two atomic steps.
+type histogram struct {
+	buckets [bucketCount]atomic.Uint64
+	total   atomic.Int64 // sum of all durations
+}
 
 // counts is a histogram at rest: a difference or a sum.
 type counts [bucketCount]uint32
 
-func (h *histogram) add(d time.Duration) { h[bucketOf(d)].Add(1) }
+func (h *histogram) add(d time.Duration) {
+	h.buckets[bucketOf(d)].Add(1)
+	h.total.Add(int64(d))
+}
 
 // bucketOf is exact below 4 µs, then keeps the two bits after the leading one.
 func bucketOf(d time.Duration) int {
@@ -39,11 +45,11 @@ func floorOf(bucket int) time.Duration {
 	return time.Duration(uint64(4+bucket%4)<<(exponent-2)) * time.Microsecond
 }
 
-// since returns what h gained over last, and moves last there. Counters wrap
-// around; the difference does not mind.
+// since returns what h gained over last, and moves last there. The lower half
+// of a counter is enough for a difference: it may wrap around.
 func (h *histogram) since(last *counts) (gained counts) {
-	for i := range h {
-		now := h[i].Load()
+	for i := range h.buckets {
+		now := uint32(h.buckets[i].Load())
 		gained[i] = now - last[i]
 		last[i] = now
 	}
@@ -76,6 +82,26 @@ func (c *counts) quantile(q float64) time.Duration {
 		below += float64(n)
 	}
 	return floorOf(bucketCount)
+}
+
+// Distribution is a histogram since the start, as Prometheus reads it.
+type Distribution struct {
+	Count      uint64
+	Sum        time.Duration
+	Cumulative map[float64]uint64 // upper bound in seconds → durations below it
+}
+
+// distribution reads the histogram at powers of four microseconds: 11 series
+// from 64 µs to a minute are enough for a graph.
+func (h *histogram) distribution() Distribution {
+	d := Distribution{Sum: time.Duration(h.total.Load()), Cumulative: map[float64]uint64{}}
+	for i := range h.buckets {
+		if us := floorOf(i) / time.Microsecond; us >= 64 && us <= 1<<26 && us&(us-1) == 0 && i%8 == 4 {
+			d.Cumulative[floorOf(i).Seconds()] = d.Count
+		}
+		d.Count += h.buckets[i].Load()
+	}
+	return d
 }
 
 // pack writes the non-empty buckets as pairs of varints: gap, count.

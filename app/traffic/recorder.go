@@ -156,6 +156,12 @@ func (r *Recorder) Totals() (allowed, refused, failed int64) {
 	return c[Allowed].Load(), c[Refused].Load(), c[Failed].Load()
 }
 
+// Durations returns how long the requests that passed took, and the gate's own
+// share of that.
+func (r *Recorder) Durations() (whole, own Distribution) {
+	return r.whole.latency.distribution(), r.own.distribution()
+}
+
 // Refusals calls each with every reason seen since the start and its count.
 func (r *Recorder) Refusals(each func(code string, count int64)) {
 	r.refusals.Range(func(code, counter any) bool {

@@ -55,6 +55,25 @@ func TestPackedHistogramsMergeBack(t *testing.T) {
 	}
 }
 
+func TestDistributionIsCumulative(t *testing.T) {
+	var h histogram
+	for i := range 2000 {
+		h.add(time.Duration(i) * 100 * time.Microsecond)
+	}
+	d := h.distribution()
+	if d.Count != 2000 || d.Sum != 199_900*time.Millisecond {
+		t.Errorf("count %d, sum %v", d.Count, d.Sum)
+	}
+	if len(d.Cumulative) < 8 {
+		t.Errorf("only %d bounds: %v", len(d.Cumulative), d.Cumulative)
+	}
+	for bound, below := range d.Cumulative {
+		if want := min(2000, uint64(bound/100e-6)+1); below > want || below+1 < want {
+			t.Errorf("%d durations below %v s, want %d", below, bound, want)
+		}
+	}
+}
+
 // clock is a time that the test moves.
 type clock struct{ now time.Time }
 
