@@ -115,7 +115,6 @@ type WebSocketLimit struct {
 type IdentityConfig struct {
 	Assertion AssertionConfig
 	Rotation  time.Duration // age at which a signing key is replaced
-	Session   SessionConfig
 	Issuers   []IssuerConfig
 }
 
@@ -125,12 +124,6 @@ type AssertionConfig struct {
 	TTL       time.Duration
 	Audience  string
 	Issuer    string
-}
-
-// SessionConfig bounds an operator's session in the console.
-type SessionConfig struct {
-	Lifetime time.Duration // absolute
-	Idle     time.Duration
 }
 
 // IssuerConfig is an outside issuer whose JWTs are accepted.

@@ -245,9 +245,6 @@ func (c *Config) check(r *report) {
 	if c.Metrics.Addr != "" && (c.Metrics.Addr == c.Gateway.Addr || c.Metrics.Addr == c.Console.Addr) {
 		r.add("metrics.addr", "", "must differ from the other listeners, or be left out")
 	}
-	if c.Identity.Session.Idle > c.Identity.Session.Lifetime {
-		r.add("identity.session.idle", "", "must not be longer than identity.session.lifetime")
-	}
 }
 
 // invalidConfig is the error of a configuration that does not hold.

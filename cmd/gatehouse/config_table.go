@@ -26,7 +26,7 @@ func settings() []setting[Config] {
 
 func storageSettings() []setting[Config] {
 	return []setting[Config]{
-		{Key: "data_dir", Default: defaultDataDir,
+		{Key: "data_dir", Default: defaultDataDir, Flag: "data-dir",
 			Doc:   "The directory of the installation: generated keys, SQLite, the ledger.",
 			Value: text(func(c *Config) *string { return &c.DataDir })},
 		{Key: "upstream", Flag: "upstream", Example: "http://127.0.0.1:3000",
@@ -156,12 +156,6 @@ func identitySettings() []setting[Config] {
 		{Key: "identity.rotation", Default: "30d",
 			Doc:   "Age at which a signing key is replaced. The next one is published before it signs.",
 			Value: duration(func(c *Config) *std { return &c.Identity.Rotation }, hour, 366*day)},
-		{Key: "identity.session.lifetime", Default: "7d",
-			Doc:   "An operator signs in again after this time.",
-			Value: duration(func(c *Config) *std { return &c.Identity.Session.Lifetime }, 5*minute, 90*day)},
-		{Key: "identity.session.idle", Default: "1d",
-			Doc:   "An operator's session ends after this time without a request.",
-			Value: duration(func(c *Config) *std { return &c.Identity.Session.Idle }, 5*minute, 90*day)},
 		{Key: "identity.issuers",
 			Doc:   "Outside issuers (Clerk, Auth0, Zitadel, …) whose JWTs are accepted on routes with auth: jwt.",
 			Value: objects(func(c *Config) *[]IssuerConfig { return &c.Identity.Issuers }, issuerSettings(), checkIssuer)},

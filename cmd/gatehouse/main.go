@@ -2,4 +2,16 @@
 // counts and forwards the app's traffic, and serves its own console and API.
 package main
 
-func main() {}
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/mattn/go-isatty"
+)
+
+func main() {
+	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Environ(), now: time.Now,
+		interactive: isatty.IsTerminal(os.Stdin.Fd())}
+	os.Exit(c.run(context.Background(), os.Args[1:]))
+}

@@ -1,0 +1,13 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands lists what `gatehouse` can do, in the order of its help.
+func (c *cli) commands() []*cobra.Command {
+	return []*cobra.Command{
+		c.initCommand(),
+		c.configCommand(),
+		c.versionCommand(),
+		c.manCommand(),
+	}
+}
