@@ -109,7 +109,7 @@ func consoleSettings() []setting[Config] {
 func limitSettings() []setting[Config] {
 	return []setting[Config]{
 		{Key: "limits.address.requests", Default: "100",
-			Doc:   "Requests that one client address may send in a window before it is identified; 0 switches the limit off.",
+			Doc:   "Requests without a credential, or with a wrong one, that one client address may send in a window; 0 switches the limit off.",
 			Value: integer(func(c *Config) *int64 { return &c.Limits.Address.Requests }, 0, 1e9)},
 		{Key: "limits.address.window", Default: "1m",
 			Doc:   "The window of limits.address.requests.",
