@@ -6,6 +6,6 @@ package app
 type Change struct {
 	Seq  int64
 	Noun string // "org", "key", "plan", "route", "upstream", "session", "operator", "signing_key"
-	ID   string // the object's id, or slug for a plan; for a session the hash in hex
+	ID   string // the object's id; a plan's slug, a route's or upstream's name, a session's hash in hex
 	Org  OrgID  // the organization it belongs to, if any
 }

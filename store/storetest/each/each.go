@@ -4,7 +4,9 @@ package each
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
+	"gatehouse/app"
 	"gatehouse/store"
 	"gatehouse/store/storetest"
 )
@@ -36,4 +38,20 @@ func Open(t testing.TB, o store.Options) *store.Store {
 		}
 	})
 	return s
+}
+
+// Org adds an active organization of the slug on the plan "free", which it
+// adds too when there is none.
+func Org(t testing.TB, s *store.Store, slug string) app.Org {
+	t.Helper()
+	if _, err := s.SeedPlans(t.Context(), []app.Plan{{Slug: "free", Name: "Free"}}); err != nil {
+		t.Fatalf("add a plan: %v", err)
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	o := app.Org{ID: app.OrgID(app.NewID("org", now)), Slug: slug, Name: slug, Status: app.OrgStatusActive, Plan: "free",
+		CreatedAt: now, UpdatedAt: now}
+	if err := s.InsertOrg(t.Context(), o); err != nil {
+		t.Fatalf("add an organization: %v", err)
+	}
+	return o
 }
