@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,10 +34,7 @@ func (c *cli) initCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			given := map[string]string{}
-			if config.Upstream != "" {
-				given["upstream"] = config.Upstream
-			}
+			given := config.givenByFlag()
 			if print {
 				writeExample(c.out, given)
 				return nil
@@ -49,6 +47,26 @@ func (c *cli) initCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&force, "force", false, "replace an existing configuration file")
 	cmd.Flags().BoolVar(&print, "print", false, "write the file to standard output and change nothing")
 	return cmd
+}
+
+// givenByFlag lists the settings of the command line as the file writes them.
+// Secrets do not pass: a file of their own holds them better.
+func (c *Config) givenByFlag() map[string]string {
+	given := map[string]string{}
+	for _, s := range settings() {
+		if c.Origins[s.Key].From != "flag" || s.Secret || s.Value.each != nil {
+			continue
+		}
+		word := strings.Join(s.Value.show(c), ", ")
+		switch {
+		case s.Value.List:
+			word = "[" + word + "]"
+		case strings.HasPrefix(word, ":") || word == "":
+			word = `"` + word + `"`
+		}
+		given[s.Key] = word
+	}
+	return given
 }
 
 func (c *cli) initialize(config *Config, given map[string]string, force bool) error {
