@@ -44,6 +44,15 @@ func (a Actor) MayManage(scope string) bool {
 	return false
 }
 
+// Require is MayManage as an error: nil, or forbidden and which scope is missing.
+func (a Actor) Require(scope string) error {
+	if a.MayManage(scope) {
+		return nil
+	}
+	return &Error{Kind: KindForbidden, Code: "forbidden", Message: "This credential may not do that.",
+		Advice: "Use an operator's credential with the scope " + scope + "."}
+}
+
 // Operator is a person who runs the appliance.
 type Operator struct {
 	ID           OperatorID `json:"id"`
