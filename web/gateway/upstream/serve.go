@@ -1,0 +1,197 @@
+package upstream
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"gatehouse/app"
+)
+
+// Outgoing says how a request goes out. The pool reads the method, the header,
+// the body, the trailer and the context from the request itself: whoever calls
+// Serve has edited r.Header already.
+type Outgoing struct {
+	Path     string // escaped, begins with "/" (or "*" for OPTIONS); sent as it is
+	RawQuery string // without "?"; sent as it is
+	Host     string // Host towards the app; "" is the upstream's HostHeader, else the client's
+
+	// Keep are canonical header names that the gate has set (X-Gatehouse-* are
+	// kept anyway): a client cannot have them removed by naming them in its
+	// Connection header.
+	Keep []string
+
+	Client      netip.Addr // the decided client address, for X-Real-Ip
+	PeerTrusted bool       // the peer is a trusted proxy: what it forwarded is kept and appended to
+
+	Timeout   time.Duration // until the answer's head; for streamed bodies since the last progress; 0 is app.DefaultTimeout
+	BodyLimit int64         // bytes of the request's body; 0 is app.DefaultBodyLimit
+
+	// Before is called once, just before the head of the final answer goes to
+	// the client, with the client's header map: it may wait, and edit the
+	// header. On an error the upstream's answer is discarded, nothing is sent,
+	// and Serve returns the error. It may be nil.
+	Before func(status int, header http.Header) error
+
+	// Upgraded is called once when a tunnel (WebSocket) begins. It may be nil.
+	Upgraded func()
+}
+
+// Result is how a request went.
+type Result struct {
+	Status   int           // of the upstream's answer; 0 when there was none
+	BytesIn  int64         // of the request's body, or from the client through the tunnel
+	BytesOut int64         // of the answer's body, or to the client through the tunnel
+	Waited   time.Duration // from the first byte towards the upstream to the answer's head
+	Lasted   time.Duration // of the tunnel
+	Address  string        // that answered
+	Upgraded bool          // the connection became a tunnel
+	Sent     bool          // the answer's head went to the client: only then is the answer ours no more
+
+	// Err is nil when the whole answer was passed on. While Sent is false it is
+	// an *app.Error (or the error of Before) for the caller to answer with.
+	// When Sent is true the answer was broken off, and Serve has seen to it
+	// that the client notices: the caller only notes it.
+	Err error
+}
+
+// maxAttempts bounds how many addresses a request tries that reached none.
+const maxAttempts = 3
+
+// Serve forwards the request and copies the answer. The response writer must
+// be the server's own, or one that unwraps to it.
+func (p *Pool) Serve(w http.ResponseWriter, r *http.Request, out *Outgoing) Result {
+	if !p.gate.enter() {
+		return Result{Err: faultUnavailable(errPoolClosed)}
+	}
+	defer p.gate.leave()
+	e := p.exchange(w, r, out)
+	defer p.recycle(e)
+	e.run()
+	return e.result
+}
+
+// exchange is one request on its way through the pool.
+type exchange struct {
+	pool    *Pool
+	gen     *generation
+	w       http.ResponseWriter
+	r       *http.Request
+	out     *Outgoing
+	timeout time.Duration
+	result  Result
+
+	named     []string // header names that the client's Connection lists
+	upgrade   string   // protocol that the client asks to switch to
+	streamed  bool     // the body goes out while it comes in
+	head      head
+	buf       []byte // the request as the direct path writes it
+	body      wireBody
+	unflushed bool // the client has not been sent all that was written
+	eager     bool // flush before each wait
+	tried     []*address
+}
+
+func (p *Pool) exchange(w http.ResponseWriter, r *http.Request, out *Outgoing) *exchange {
+	e, _ := p.exchanges.Get().(*exchange)
+	if e == nil {
+		e = &exchange{}
+	}
+	e.pool, e.gen, e.w, e.r, e.out = p, p.current.Load(), w, r, out
+	e.timeout = positive(out.Timeout, app.DefaultTimeout.Std())
+	return e
+}
+
+// recycle keeps an exchange's memory for the next request.
+func (p *Pool) recycle(e *exchange) {
+	buf, fields := e.buf[:0], e.head.fields[:0]
+	if cap(buf) > largeBuffer {
+		buf = nil
+	}
+	clear(fields[:cap(fields)])
+	*e = exchange{buf: buf, head: head{fields: fields}}
+	p.exchanges.Put(e)
+}
+
+// run picks the road and walks it.
+func (e *exchange) run() {
+	if err := e.inspect(); err != nil {
+		e.result.Err = err
+		return
+	}
+	if e.upgrade == "" && (e.streamed || e.pool.stockOnly || !e.gen.plain()) {
+		e.attempt((*exchange).stock)
+		return
+	}
+	if err := e.serialize(); err != nil {
+		e.result.Err = err
+		return
+	}
+	e.attempt((*exchange).directly)
+}
+
+// plain reports whether the addresses speak HTTP/1.1 for certain. Over TLS
+// they might negotiate HTTP/2, which only the stock path speaks, unless the
+// upstream is declared http1.
+func (g *generation) plain() bool {
+	switch g.upstream.Protocol {
+	case app.ProtocolHTTP:
+		return true
+	case app.ProtocolH2, app.ProtocolH2C:
+		return false
+	}
+	for _, a := range g.addresses {
+		if a.tls != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// attempt tries addresses until one takes the request. Only a request of which
+// nothing was sent goes to another address.
+func (e *exchange) attempt(road func(*exchange, *address) (unsent bool, err error)) {
+	var last error
+	for range maxAttempts {
+		a, err := e.acquire()
+		if err != nil {
+			if last == nil {
+				last = err
+			}
+			break
+		}
+		unsent, err := road(e, a)
+		e.pool.release(a)
+		last = err
+		if err == nil || !unsent || e.r.Context().Err() != nil {
+			break
+		}
+		e.tried = append(e.tried, a)
+	}
+	e.result.Err = last
+}
+
+// acquire takes a slot of an address, and waits for one where all are busy.
+func (e *exchange) acquire() (*address, error) {
+	now := e.pool.options.Now
+	a, lack := e.gen.choose(now, e.tried)
+	if a == nil && lack == scarcityBusy && len(e.tried) == 0 {
+		patience := min(e.pool.options.QueueTimeout, e.timeout)
+		e.pool.gate.await(e.r.Context(), patience, func() bool {
+			e.gen = e.pool.current.Load() // it may have changed while we waited
+			a, lack = e.gen.choose(now, e.tried)
+			return lack != scarcityBusy
+		})
+	}
+	switch {
+	case a != nil:
+		return a, nil
+	case e.r.Context().Err() != nil:
+		return nil, faultGone(context.Cause(e.r.Context()))
+	case lack == scarcityBusy:
+		return nil, faultBusy()
+	default:
+		return nil, faultUnavailable(errAllDown)
+	}
+}
