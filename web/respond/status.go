@@ -32,6 +32,7 @@ var statuses = [...]int{
 const (
 	CodeIdempotencyMismatch  = "idempotency_mismatch"
 	CodeUnsupportedMediaType = "unsupported_media_type"
+	CodeBodyTimeout          = "body_timeout"
 )
 
 // Status returns the HTTP status of the error.
@@ -41,6 +42,8 @@ func Status(e *app.Error) int {
 		return http.StatusUnprocessableEntity
 	case CodeUnsupportedMediaType:
 		return http.StatusUnsupportedMediaType
+	case CodeBodyTimeout:
+		return http.StatusRequestTimeout
 	}
 	if int(e.Kind) < len(statuses) {
 		return statuses[e.Kind]
