@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -38,8 +39,9 @@ var (
 )
 
 const (
-	busyTimeout  = 10 * time.Second // how long a writer waits for another process's
-	postgresPool = 16               // connections; the hot path needs none
+	busyTimeout  = "10000"         // milliseconds that a writer waits for another process's
+	openPatience = 2 * time.Second // how long others may create the file meanwhile
+	postgresPool = 16              // connections; the hot path needs none
 	idleTimeout  = 5 * time.Minute
 )
 
@@ -70,7 +72,9 @@ func openSQLite(ctx context.Context, path string) (write, read *sql.DB, err erro
 }
 
 // prepareFile creates the database file for the owner's eyes alone; SQLite
-// gives its -wal and -shm files the same mode.
+// gives its -wal and -shm files the same mode. A file that exists is not
+// opened: closing it would drop the locks that this process holds on it
+// (https://sqlite.org/howtocorrupt.html, 2.2).
 func prepareFile(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -79,8 +83,11 @@ func prepareFile(path string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", err
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return path, nil
+	case err != nil:
 		return "", err
 	}
 	return path, file.Close()
@@ -88,8 +95,8 @@ func prepareFile(path string) (string, error) {
 
 // sqliteDSN writes the path as a URI, so that ? and % in it stay part of it.
 func sqliteDSN(path string, options url.Values) string {
-	options.Set("_busy_timeout", "10000") // busyTimeout
-	options.Set("_dqs", "0")              // "x" is a name, never a string
+	options.Set("_busy_timeout", busyTimeout)
+	options.Set("_dqs", "0") // "x" is a name, never a string
 	path = filepath.ToSlash(path)
 	if path[0] != '/' { // C:/…
 		path = "/" + path
@@ -97,21 +104,22 @@ func sqliteDSN(path string, options url.Values) string {
 	return "file://" + (&url.URL{Path: path}).EscapedPath() + "?" + options.Encode()
 }
 
-// pingPatiently opens the first connection. Two processes that switch a new
-// file to WAL at once can meet "database is locked" without the busy timeout
-// being honoured, so it is tried again within the same time.
+// pingPatiently opens the first connection. While several processes create one
+// file and switch it to WAL, SQLite answers some of them "database is locked"
+// or "disk I/O error" (its journal vanished under it) without waiting; a moment
+// later all is well.
 func pingPatiently(ctx context.Context, db *sql.DB) error {
-	deadline := time.NewTimer(busyTimeout)
-	defer deadline.Stop()
+	patience := time.NewTimer(openPatience)
+	defer patience.Stop()
 	for {
 		err := db.PingContext(ctx)
-		if !isBusy(err) {
+		if !isBusy(err) && sqliteCode(err)&0xff != sqliteIOErr {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return err
-		case <-deadline.C:
+		case <-patience.C:
 			return err
 		case <-time.After(20 * time.Millisecond):
 		}

@@ -65,23 +65,25 @@ func checkPrefixes(r app.Route) []app.FieldError {
 }
 
 // checkTogether returns what is wrong between routes that will stand beside
-// each other: every request to one of two prefixes that only some apps tell
-// apart would be ambiguous.
+// each other: of two prefixes that only some apps tell apart, a request to
+// either would be ambiguous.
 func checkTogether(routes []app.Route) []app.FieldError {
 	var wrong []app.FieldError
-	first := map[string]app.Route{} // by loose prefix
+	first := map[[2]string]app.Route{} // by host and loose prefix
 	for _, r := range routes {
 		loose, err := readLoosely(nil, r.PathPrefix)
 		if err != nil {
 			continue // from before such prefixes were refused
 		}
-		other, taken := first[string(loose)]
-		switch {
-		case !taken:
-			first[string(loose)] = r
-		case segments(other.PathPrefix) != segments(r.PathPrefix):
-			wrong = append(wrong, app.FieldError{Field: "routes." + r.Name + ".path_prefix",
-				Message: fmt.Sprintf("differs from %s of route %s by the case of letters alone", other.PathPrefix, other.Name)})
+		for _, host := range append([]string{""}, r.Hosts...)[min(len(r.Hosts), 1):] {
+			place := [2]string{hostName(host), string(loose)}
+			other, taken := first[place]
+			if !taken {
+				first[place] = r
+			} else if segments(other.PathPrefix) != segments(r.PathPrefix) {
+				wrong = append(wrong, app.FieldError{Field: "routes." + r.Name + ".path_prefix",
+					Message: fmt.Sprintf("differs from %s of route %s by the case of letters alone", other.PathPrefix, other.Name)})
+			}
 		}
 	}
 	return wrong
