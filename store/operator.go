@@ -187,3 +187,12 @@ func (s *Store) InsertOperatorLink(ctx context.Context, id app.OperatorID, hash 
 		return err
 	})
 }
+
+// OperatorLinkOpen reports whether the one-time link holds now.
+func (s *Store) OperatorLinkOpen(ctx context.Context, hash [32]byte, now time.Time) (open bool, err error) {
+	err = s.systemRead(ctx, operatorReason, func(tx *tx) error {
+		return tx.row(`SELECT COUNT(*) > 0 FROM operator_link WHERE hash = $1 AND expires_at > $2`,
+			inBytes(&hash), inMillis(&now)).Scan(&open)
+	})
+	return open, err
+}
