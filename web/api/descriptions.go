@@ -1,0 +1,238 @@
+package api
+
+import (
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// finish completes the document with what huma does not do by itself.
+func finish(document *huma.OpenAPI) {
+	schemas := document.Components.Schemas.Map()
+	for name, schema := range schemas {
+		if example, ok := lookUp(examples, name, ""); ok {
+			schema.Examples = []any{example}
+		}
+		for field, property := range schema.Properties {
+			finishProperty(name, field, property)
+		}
+	}
+	asked := map[string]bool{}
+	for _, path := range document.Paths {
+		for _, op := range []*huma.Operation{path.Get, path.Post, path.Put, path.Patch, path.Delete} {
+			if op != nil {
+				finishOperation(op)
+				mark(asked, schemas, bodySchema(op))
+			}
+		}
+	}
+	for name, schema := range schemas {
+		if !asked[name] {
+			schema.AdditionalProperties = nil // an answer may gain fields; a request may not hold unknown ones
+		}
+	}
+}
+
+func finishProperty(schema, field string, property *huma.Schema) {
+	if text, ok := lookUp(descriptions, schema, field); ok && property.Description == "" {
+		property.Description = text
+	}
+	if example, ok := lookUp(examples, schema, field); ok && len(property.Examples) == 0 {
+		property.Examples = []any{example}
+	}
+}
+
+func bodySchema(op *huma.Operation) *huma.Schema {
+	if op.RequestBody == nil || op.RequestBody.Content["application/json"] == nil {
+		return nil
+	}
+	return op.RequestBody.Content["application/json"].Schema
+}
+
+// mark notes the schemas that a schema reaches.
+func mark(reached map[string]bool, schemas map[string]*huma.Schema, s *huma.Schema) {
+	if s == nil {
+		return
+	}
+	if name := strings.TrimPrefix(s.Ref, "#/components/schemas/"); s.Ref != "" && !reached[name] {
+		reached[name] = true
+		mark(reached, schemas, schemas[name])
+	}
+	mark(reached, schemas, s.Items)
+	for _, property := range s.Properties {
+		mark(reached, schemas, property)
+	}
+}
+
+func finishOperation(op *huma.Operation) {
+	if problem := op.Responses["default"]; problem != nil {
+		problem.Description = aboutProblems
+	}
+	delete(op.Responses, "422") // huma's; our own errors are all in default
+	delete(op.Responses, "500")
+}
+
+// sameAs are schemas that hold another's fields.
+var sameAs = map[string]string{"MintedKey": "Key", "ListOrg": "List", "ListKey": "List",
+	"ItemsPlan": "List", "ItemsRoute": "List", "ItemsUpstream": "List"}
+
+// lookUp finds what a table says of a schema's field, or with an empty field
+// of the schema itself.
+func lookUp[T any](table map[string]T, schema, field string) (found T, ok bool) {
+	if field == "" {
+		found, ok = table[schema]
+		return found, ok
+	}
+	for _, name := range []string{schema, sameAs[schema], "*"} {
+		if found, ok = table[name+"."+field]; ok {
+			return found, true
+		}
+	}
+	return found, false
+}
+
+// descriptions of the ground's fields, which know nothing of this document.
+var descriptions = map[string]string{
+	"*.created_at": "When it was created",
+	"*.updated_at": "When it was changed last",
+	"*.name":       "Its name",
+	"List.items":   "The items, newest first where the list has pages",
+	"List.next":    "Cursor of the next page; absent on the last",
+
+	"Org.id":       "Stable id: org_…",
+	"Org.slug":     "Unique, 1–63 of a-z 0-9 -",
+	"Org.name":     "Shown to people",
+	"Org.status":   "active, suspended (by the operator: 403 org_suspended) or cancelled (by the customer: 403 org_cancelled)",
+	"Org.reason":   "Why it is suspended, for the operator's eyes",
+	"Org.plan":     "Slug of its plan",
+	"Org.upstream": "Name of its own upstream, if it has one",
+
+	"Key.id":           "Stable id: key_…",
+	"Key.org_id":       "The organization; absent on an operator's key",
+	"Key.name":         "For people",
+	"Key.hint":         "Begin and end of the secret, to recognize it by",
+	"Key.scopes":       "What it may do",
+	"Key.cidrs":        "Addresses that it may be used from; none is any",
+	"Key.rate_limits":  "Its own limits, beside those of the plan and the route",
+	"Key.expires_at":   "When it ends; absent when it does not",
+	"Key.revoked_at":   "When it was revoked",
+	"Key.rotated_to":   "Id of the key that replaces it",
+	"Key.last_used_at": "When it was used last, to within seconds",
+	"Key.created_by":   "Who created it",
+
+	"RateLimit.name":     "Unique beside its neighbours; stands in the RateLimit headers",
+	"RateLimit.requests": "Units allowed per window; a request takes its route's weight",
+	"RateLimit.window":   "The window, refilled evenly: 1s–366d",
+	"RateLimit.burst":    "Units allowed at once; requests by default",
+	"RateLimit.mode":     "enforce (the default), or dry_run: only report what would be refused",
+	"RateLimit.on_loss":  "What happens while Redis is away: open (pass) or closed (503); the installation's choice by default",
+
+	"Plan.slug":        "Unique, 1–63 of a-z 0-9 -",
+	"Plan.name":        "Shown to people",
+	"Plan.price":       "US dollars a month; absent means as agreed",
+	"Plan.rate_limits": "Held all at once, per organization",
+	"Plan.quotas":      "What the plan grants per period. Kept and shown; not enforced yet",
+	"Plan.in_flight":   "Requests at once per organization; 0 is unlimited",
+	"Plan.websockets":  "WebSocket connections at once per organization; 0 is unlimited",
+	"Plan.tasks":       "Tasks at once. Kept and shown; not enforced yet",
+	"Plan.members":     "People. Kept and shown; not enforced yet",
+	"Plan.promise":     "The availability promised, as text",
+	"Plan.trial_days":  "Days of trial. Kept and shown; not enforced yet",
+	"Quota.meter":      "What is counted; cost is money in micros of a US dollar",
+	"Quota.limit":      "Units per period",
+	"Quota.period":     "minute, hour, day, month, billing_period or lifetime",
+	"Quota.overage":    "Price of a unit beyond; absent means a hard stop",
+
+	"Route.id":              "Stable id: rte_…; set by Gatehouse",
+	"Route.name":            "Unique label of a-z 0-9 - _",
+	"Route.hosts":           "Such as api.example.com or *.example.com; none is any",
+	"Route.path_prefix":     "Begins with /; matches whole segments; the longest wins",
+	"Route.methods":         "Such as GET; none is any",
+	"Route.upstream":        "Name of the upstream",
+	"Route.shared_upstream": "Send even organizations with an upstream of their own to this route's",
+	"Route.strip_prefix":    "Taken off the path before it goes to the app",
+	"Route.add_prefix":      "Put before the path that goes to the app",
+	"Route.headers":         "Request headers towards the app; values may hold ${org.id}, ${org.slug}, ${org.plan}, ${key.id}, ${actor}, ${request.id}",
+	"Route.query":           "Query parameters towards the app, with the same values",
+	"Route.closed":          "Path prefixes that answer 404 path_closed",
+	"Route.auth":            "Ways to identify: key (the default), jwt, session; optional beside them; or none",
+	"Route.scopes":          "All required of the caller",
+	"Route.rate_limits":     "Of this route, per organization",
+	"Route.weight":          "Units that a request takes; 1 by default",
+	"Route.meters":          "What is counted: requests, bytes, duration (the default); none counts nothing",
+	"Route.body_limit":      "Longest request body in bytes; 100 MiB by default",
+	"Route.timeout":         "How long the app may take until its answer's headers; 60s by default",
+	"Edits.set":             "Names and their values",
+	"Edits.remove":          "Names to take out",
+
+	"Upstream.id":                   "Stable id: ups_…; set by Gatehouse",
+	"Upstream.name":                 "Unique label of a-z 0-9 - _",
+	"Upstream.addresses":            "One or more, such as http://127.0.0.1:3000; the one with the fewest open requests is taken",
+	"Upstream.protocol":             "auto (HTTP/1.1, or HTTP/2 where TLS offers it), http1, h2 or h2c",
+	"Upstream.host_header":          "Host sent to the app; the client's by default",
+	"Upstream.health":               "Active health check; without it an address is left out only after failures",
+	"Upstream.connect_timeout":      "How long connecting may take",
+	"Upstream.max_connections":      "Per address; 0 is unlimited",
+	"Upstream.insecure_skip_verify": "Accept any certificate: for tests only",
+	"HealthCheck.path":              "Such as /healthz; 2xx and 3xx are well",
+	"HealthCheck.interval":          "5s by default",
+	"HealthCheck.timeout":           "2s by default",
+	"HealthCheck.unhealthy":         "Failures in a row until an address is left out; 3 by default",
+	"HealthCheck.healthy":           "Successes in a row until it is back; 2 by default",
+
+	"Applied.created":          "What did not exist before",
+	"Applied.updated":          "What was replaced",
+	"Applied.unchanged":        "What was as wanted",
+	"Applied.removed":          "What prune deleted",
+	"RoutingApplied.upstreams": "What happened to upstreams",
+	"RoutingApplied.routes":    "What happened to routes",
+
+	"UsageRow.start":       "Begin of the row",
+	"UsageRow.group":       "Id of the key, route or organization that the row is about",
+	"UsageRow.requests":    "Requests that passed the gate",
+	"UsageRow.weight":      "Units: the sum of the routes' weights",
+	"UsageRow.status_2xx":  "Answered 2xx (1xx too: a connection switched to WebSocket)",
+	"UsageRow.status_3xx":  "Answered 3xx",
+	"UsageRow.status_4xx":  "Answered 4xx by the app",
+	"UsageRow.status_5xx":  "Answered 5xx",
+	"UsageRow.unknown":     "Counted, but how it ended is not known, or the client left before an answer",
+	"UsageRow.bytes_in":    "Bytes of request bodies",
+	"UsageRow.bytes_out":   "Bytes of answers",
+	"UsageRow.duration_ns": "Summed duration in nanoseconds",
+
+	"Snapshot.at":                  "When it was made",
+	"Snapshot.range":               "How far it looks back",
+	"Snapshot.step_ns":             "Length of a point in nanoseconds",
+	"Snapshot.requests_per_second": "Over the last 10 whole seconds, on this node",
+	"Snapshot.allowed":             "Forwarded, and answered below 500",
+	"Snapshot.refused":             "Stopped by the gate",
+	"Snapshot.failed":              "Forwarded, and failed: 5xx or no answer",
+	"Snapshot.p50_ns":              "Median duration of requests that passed",
+	"Snapshot.p95_ns":              "95th percentile",
+	"Snapshot.p99_ns":              "99th percentile",
+	"Snapshot.own_p50_ns":          "Median of the gate's own share",
+	"Snapshot.points":              "The range step by step",
+	"Snapshot.refusals":            "Refusals by reason, most first",
+	"Snapshot.orgs":                "The busiest organizations, busiest first",
+	"Point.start":                  "Begin of the step",
+	"Point.allowed":                "Forwarded, and answered below 500",
+	"Point.refused":                "Stopped by the gate",
+	"Point.failed":                 "Forwarded, and failed",
+	"Refusal.code":                 "The reason",
+	"Refusal.count":                "How often",
+	"OrgTraffic.org_id":            "The organization",
+	"OrgTraffic.allowed":           "Forwarded, and answered below 500",
+	"OrgTraffic.refused":           "Stopped by the gate",
+	"OrgTraffic.failed":            "Forwarded, and failed",
+	"OrgTraffic.p95_ns":            "95th percentile of the duration; 0 when it is not known for this range",
+	"OrgTraffic.spark":             "Requests that passed, in 30 even steps",
+
+	"LimitDetail.name":           "The limit's name",
+	"LimitDetail.scope":          "address, key, organization or route",
+	"LimitDetail.limit":          "Units allowed per window",
+	"LimitDetail.remaining":      "Units left now",
+	"LimitDetail.window_seconds": "Length of the window",
+	"LimitDetail.resets_at":      "When the limit is full again",
+	"FieldError.field":           "JSON path, such as rate_limits[0].window",
+	"FieldError.message":         "What is wrong and what is allowed",
+}

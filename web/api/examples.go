@@ -1,0 +1,46 @@
+package api
+
+// examples of the ground's fields (Schema.field, or *.field) and of whole
+// bodies (Schema). The manual builds its curl lines and answers from them.
+var examples = map[string]any{
+	"*.created_at":   "2026-11-24T08:00:00Z",
+	"*.updated_at":   "2026-11-24T08:00:00Z",
+	"*.org_id":       "org_01kavq5m3n8r2t4w6y9b1d3f5h",
+	"*.next":         "MTc2Mzk2NjgwMDAwMCBvcmdfMDFr",
+	"*.request_id":   "req_7k2m9p4r6t8v1x3z5b7d9f2h",
+	"Org.id":         "org_01kavq5m3n8r2t4w6y9b1d3f5h",
+	"Org.slug":       "acme",
+	"Org.name":       "Acme Robotics",
+	"Org.status":     "active",
+	"Org.reason":     "",
+	"Org.plan":       "pro",
+	"Org.upstream":   "",
+	"Key.id":         "key_01kavq5m3n8r2t4w6y9b1d3f5h",
+	"Key.name":       "ci",
+	"Key.hint":       "gk_live_7Qb2…x9Fd",
+	"Key.scopes":     []any{"files:read"},
+	"Key.cidrs":      []any{"203.0.113.0/24"},
+	"Key.state":      "active",
+	"Key.expires_at": "2027-11-24T08:00:00Z",
+	"Key.created_by": "operator:key_01kavq5m3n8r2t4w6y9b1d3f5h",
+	"MintedKey.key":  "gk_live_7Qb2mK4tVxR9wYc1ZpLd8sGhJnF3aE…",
+
+	"RateLimit.name": "minute", "RateLimit.requests": 1000, "RateLimit.window": "1m",
+	"Plan.slug": "pro", "Plan.name": "Pro", "Plan.price": "149", "Plan.in_flight": 50, "Plan.websockets": 100,
+	"Quota.meter": "requests", "Quota.limit": 1000000, "Quota.period": "month", "Quota.overage": "0.0001",
+	"Route.name": "files", "Route.path_prefix": "/files", "Route.upstream": "app", "Route.methods": []any{"GET"},
+	"Route.hosts": []any{"api.example.com"}, "Route.auth": []any{"key"}, "Route.scopes": []any{"files:read"}, "Route.weight": 1,
+	"Upstream.name": "app", "Upstream.addresses": []any{"http://127.0.0.1:3000"},
+
+	"UsageRow.start": "2026-11-24T00:00:00Z", "UsageRow.requests": 1200, "UsageRow.weight": 1200, "UsageRow.status_2xx": 1180,
+	"UsageRow.status_4xx": 18, "UsageRow.status_5xx": 2, "UsageRow.bytes_in": 48200, "UsageRow.bytes_out": 5120000,
+	"UsageRow.duration_ns": 54000000000,
+
+	"PlanSet": map[string]any{"plans": []any{map[string]any{"slug": "pro", "name": "Pro", "price": "149",
+		"rate_limits": []any{map[string]any{"name": "minute", "requests": 1000, "window": "1m"}}}}},
+	"Plan": map[string]any{"slug": "pro", "name": "Pro", "price": "149", "in_flight": 50,
+		"rate_limits": []any{map[string]any{"name": "minute", "requests": 1000, "window": "1m"}}},
+	"RoutingSet": map[string]any{
+		"upstreams": []any{map[string]any{"name": "app", "addresses": []any{"http://127.0.0.1:3000"}}},
+		"routes":    []any{map[string]any{"name": "files", "path_prefix": "/files", "upstream": "app", "scopes": []any{"files:read"}}}},
+}
