@@ -74,7 +74,7 @@ func finishOperation(op *huma.Operation) {
 
 // sameAs are schemas that hold another's fields.
 var sameAs = map[string]string{"MintedKey": "Key", "ListOrg": "List", "ListKey": "List",
-	"ItemsPlan": "List", "ItemsRoute": "List", "ItemsUpstream": "List"}
+	"ItemsPlan": "List", "ItemsUserSession": "List", "ItemsRoute": "List", "ItemsUpstream": "List"}
 
 // lookUp finds what a table says of a schema's field, or with an empty field
 // of the schema itself.
@@ -227,12 +227,27 @@ var descriptions = map[string]string{
 	"OrgTraffic.p95_ns":            "95th percentile of the duration; 0 when it is not known for this range",
 	"OrgTraffic.spark":             "Requests that passed, in 30 even steps",
 
-	"LimitDetail.name":           "The limit's name",
-	"LimitDetail.scope":          "address, key, organization or route",
-	"LimitDetail.limit":          "Units allowed per window",
-	"LimitDetail.remaining":      "Units left now",
-	"LimitDetail.window_seconds": "Length of the window",
-	"LimitDetail.resets_at":      "When the limit is full again",
-	"FieldError.field":           "JSON path, such as rate_limits[0].window",
-	"FieldError.message":         "What is wrong and what is allowed",
+	"LimitDetail.name":                "The limit's name",
+	"LimitDetail.scope":               "address, key, organization or route",
+	"LimitDetail.limit":               "Units allowed per window",
+	"LimitDetail.remaining":           "Units left now",
+	"LimitDetail.window_seconds":      "Length of the window",
+	"LimitDetail.resets_at":           "When the limit is full again",
+	"CheckAnswer.allowed":             "Whether the request may pass",
+	"CheckAnswer.retry_after_seconds": "When to ask again, if that helps",
+	"CheckAnswer.org_id":              "The caller's organization",
+	"CheckAnswer.org_slug":            "Its slug",
+	"CheckAnswer.org_plan":            "Its plan's slug",
+	"CheckAnswer.key_id":              "The caller's key",
+	"CheckAnswer.actor":               "Who calls, such as key:key_…",
+	"CheckAnswer.scopes":              "What the credential may do",
+	"CheckAnswer.limits":              "What is left of each rate limit",
+	"CheckAnswer.request_id":          "Names this request in the logs",
+	"CheckLimit.name":                 "The limit's name",
+	"CheckLimit.limit":                "Units allowed per window",
+	"CheckLimit.window_seconds":       "Length of the window",
+	"CheckLimit.remaining":            "Units left now",
+	"CheckLimit.reset_seconds":        "Until it is full again",
+	"FieldError.field":                "JSON path, such as rate_limits[0].window",
+	"FieldError.message":              "What is wrong and what is allowed",
 }

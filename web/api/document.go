@@ -22,7 +22,7 @@ const (
 	tagSessions     = "User sessions"
 	tagSystem       = "Traffic and system"
 	// TagDecisions are the calls that decide on a request without proxying it.
-	TagDecisions = "Decisions"
+	TagDecisions = "Without the proxy"
 )
 
 const (

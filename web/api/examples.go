@@ -12,9 +12,7 @@ var examples = map[string]any{
 	"Org.slug":       "acme",
 	"Org.name":       "Acme Robotics",
 	"Org.status":     "active",
-	"Org.reason":     "",
 	"Org.plan":       "pro",
-	"Org.upstream":   "",
 	"Key.id":         "key_01kavq5m3n8r2t4w6y9b1d3f5h",
 	"Key.name":       "ci",
 	"Key.hint":       "gk_live_7Qb2…x9Fd",
@@ -31,6 +29,12 @@ var examples = map[string]any{
 	"Route.name": "files", "Route.path_prefix": "/files", "Route.upstream": "app", "Route.methods": []any{"GET"},
 	"Route.hosts": []any{"api.example.com"}, "Route.auth": []any{"key"}, "Route.scopes": []any{"files:read"}, "Route.weight": 1,
 	"Upstream.name": "app", "Upstream.addresses": []any{"http://127.0.0.1:3000"},
+
+	"Applied.created": []any{"files"}, "Applied.updated": []any{"app"},
+	"LimitDetail.name": "minute", "LimitDetail.scope": "organization", "LimitDetail.limit": 1000, "LimitDetail.window_seconds": 60,
+	"SystemCheck.name": "store", "SystemCheck.ok": true,
+	"SystemInfo.version": "0.1.0", "SystemInfo.engine": "SQLite", "SystemInfo.started_at": "2026-11-24T07:00:00Z",
+	"UsageReport.since": "2026-11-24T00:00:00Z", "UsageReport.until": "2026-11-25T00:00:00Z",
 
 	"UsageRow.start": "2026-11-24T00:00:00Z", "UsageRow.requests": 1200, "UsageRow.weight": 1200, "UsageRow.status_2xx": 1180,
 	"UsageRow.status_4xx": 18, "UsageRow.status_5xx": 2, "UsageRow.bytes_in": 48200, "UsageRow.bytes_out": 5120000,

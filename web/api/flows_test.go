@@ -191,3 +191,30 @@ func TestPlansAndRouting(t *testing.T) {
 		}
 	})
 }
+
+func TestSessionsOfUsers(t *testing.T) {
+	everyHouse(t, func(h *house) {
+		h.must(201, "POST /v1/orgs", `{"name":"Acme"}`)
+		h.must(201, "POST /v1/orgs", `{"name":"Other"}`)
+		session := h.must(201, "POST /v1/orgs/acme/sessions", `{"user_id":"42","ttl":"8h","scopes":["files:read"],"address":"203.0.113.7","user_agent":"Firefox"}`)
+		if !strings.HasPrefix(session.str("cookie"), "gs_") || session.str("expires_at") != "2026-11-24T16:07:00Z" {
+			h.t.Errorf("created: %s", session.text)
+		}
+		h.must(201, "POST /v1/orgs/acme/sessions", `{"user_id":"42"}`)
+		list := h.must(200, "GET /v1/orgs/acme/sessions?user_id=42", "")
+		if strings.Count(list.text, `"id"`) != 2 || strings.Contains(list.text, "gs_") || !strings.Contains(list.text, "203.0.113.7") {
+			h.t.Errorf("listed: %s", list.text)
+		}
+		if a := h.must(200, "GET /v1/orgs/other/sessions?user_id=42", ""); a.text != `{"items":[]}`+"\n" {
+			h.t.Errorf("in another organization: %s", a.text)
+		}
+		path := "/v1/orgs/%s/sessions/" + session.str("id")
+		if a := h.call("DELETE "+fmt.Sprintf(path, "other"), h.admin, ""); a.status != 404 {
+			h.t.Errorf("ended from another organization: %d", a.status)
+		}
+		h.must(204, "DELETE "+fmt.Sprintf(path, "acme"), "")
+		if a := h.must(200, "DELETE /v1/orgs/acme/sessions?user_id=42", ""); a.text != `{"ended":1}`+"\n" {
+			h.t.Errorf("ended: %s", a.text)
+		}
+	})
+}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/app/auth"
 	"gatehouse/app/billing"
 	"gatehouse/app/keys"
 	"gatehouse/app/metering"
@@ -84,7 +85,7 @@ func open(t *testing.T, o store.Options) *house {
 		Services: api.Services{
 			Orgs: &tenancy.Service{Store: db, Now: clock}, OrgKeys: keyring, Plans: plans,
 			Routing: &routing.Service{Store: db}, Usage: metering.Reports{Store: ledger},
-			Sessions:   fakeSessions{clock},
+			Sessions:   auth.New(auth.Options{Store: db, Sealer: sealer, Now: clock, Log: slog.New(slog.DiscardHandler)}),
 			Traffic:    &traffic.View{Recorder: traffic.New(clock)},
 			Identities: db, System: fixedSystem{clock()},
 		},

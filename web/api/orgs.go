@@ -91,7 +91,7 @@ func (x *API) getOrg(ctx context.Context, actor app.Actor, in *OrgPath) (*answer
 type OrgEdit struct {
 	Name     *string `json:"name,omitempty" doc:"Shown to people, 1–200 characters"`
 	Slug     *string `json:"slug,omitempty" doc:"1–63 of a-z 0-9 -, unique"`
-	Plan     *string `json:"plan,omitempty" doc:"Slug of the plan; its limits hold from the next request on"`
+	Plan     *string `json:"plan,omitempty" doc:"Slug of the plan; its limits hold from the next request on" example:"enterprise"`
 	Upstream *string `json:"upstream,omitempty" doc:"Name of an upstream of its own; empty takes it away"`
 }
 

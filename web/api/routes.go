@@ -108,6 +108,8 @@ func (x *API) routes() []route {
 		{get, "/v1/system", "getSystem", tagSystem, operator("system:read"), "Look at the system", "", ok, bind(x.getSystem)},
 
 		{post, "/v1/orgs/{org}/sessions", "createUserSession", tagSessions, operator("sessions:write"), "Sign a user of the app in", aboutSession, created, bind(x.createUserSession)},
+		{get, "/v1/orgs/{org}/sessions", "listUserSessions", tagSessions, operator("sessions:read"), "List a user's sessions", "", ok, bind(x.listUserSessions)},
+		{del, "/v1/orgs/{org}/sessions/{session}", "revokeUserSession", tagSessions, operator("sessions:write"), "End one session of a user", "", empty, bind(x.revokeUserSession)},
 		{del, "/v1/orgs/{org}/sessions", "revokeUserSessions", tagSessions, operator("sessions:write"), "Sign a user of the app out everywhere", "", ok, bind(x.revokeUserSessions)},
 	}
 }

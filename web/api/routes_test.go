@@ -49,6 +49,8 @@ var inputs = map[string]struct{ path, body string }{
 	"getTraffic":         {"/v1/traffic", ""},
 	"getSystem":          {"/v1/system", ""},
 	"createUserSession":  {"/v1/orgs/acme/sessions", `{"user_id":"42"}`},
+	"listUserSessions":   {"/v1/orgs/acme/sessions?user_id=42", ""},
+	"revokeUserSession":  {"/v1/orgs/acme/sessions/{session}", ""},
 	"revokeUserSessions": {"/v1/orgs/acme/sessions?user_id=42", ""},
 }
 
@@ -112,12 +114,12 @@ func hasRow(rows []api.Row, id string) bool {
 type world struct {
 	acme, other                          app.OrgID
 	acmeKey, otherKey                    string
-	acmeKeyID, operatorKeyID             string
+	acmeKeyID, operatorKeyID, sessionID  string
 	unknown, revoked, expired, elsewhere string
 }
 
 func (w world) fill(path string) string {
-	return strings.NewReplacer("{key}", w.acmeKeyID, "{operator key}", w.operatorKeyID).Replace(path)
+	return strings.NewReplacer("{key}", w.acmeKeyID, "{operator key}", w.operatorKeyID, "{session}", w.sessionID).Replace(path)
 }
 
 // furnish creates what the calls are about.
@@ -145,5 +147,6 @@ func (h *house) refurnish(w world) world {
 	w.acmeKey = h.mint(keys.New{Org: w.acme, Name: "acme"})
 	w.acmeKeyID = h.must(201, "POST /v1/orgs/acme/keys", `{"name":"subject"}`).str("id")
 	w.operatorKeyID = h.must(201, "POST /v1/operator-keys", `{"name":"subject","scopes":["operator_keys:write"]}`).str("id")
+	w.sessionID = h.must(201, "POST /v1/orgs/acme/sessions", `{"user_id":"42"}`).str("id")
 	return w
 }

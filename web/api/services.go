@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/app/auth"
 	"gatehouse/app/keys"
 	"gatehouse/app/routing"
 	"gatehouse/app/tenancy"
@@ -70,7 +71,9 @@ type Usage interface {
 
 // UserSessions signs users of the operator's app in at the gateway; auth.Service does.
 type UserSessions interface {
-	CreateUserSession(ctx context.Context, actor app.Actor, org app.OrgID, user string, ttl time.Duration) (cookie string, session app.Session, err error)
+	MintUserSession(ctx context.Context, actor app.Actor, in auth.NewUserSession) (cookie string, session app.Session, err error)
+	UserSessions(ctx context.Context, actor app.Actor, org app.OrgID, user string) ([]app.Session, error)
+	RevokeUserSession(ctx context.Context, actor app.Actor, org app.OrgID, id string) error
 	RevokeUserSessions(ctx context.Context, actor app.Actor, org app.OrgID, user string) (ended int, err error)
 }
 
