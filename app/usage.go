@@ -40,14 +40,48 @@ type UsageQuery struct {
 type UsageRow struct {
 	Start    time.Time     `json:"start"`
 	Group    string        `json:"group,omitempty"`
-	Requests int64         `json:"requests"` // requests that passed the gate
-	Weight   int64         `json:"weight"`   // units: the sum of weights
-	Status2  int64         `json:"status_2xx"`
+	Requests int64         `json:"requests"`   // requests that passed the gate
+	Weight   int64         `json:"weight"`     // units: the sum of weights
+	Status2  int64         `json:"status_2xx"` // 1xx too: a connection that was switched (WebSocket)
 	Status3  int64         `json:"status_3xx"`
 	Status4  int64         `json:"status_4xx"`
 	Status5  int64         `json:"status_5xx"`
-	Unknown  int64         `json:"unknown"` // counted, outcome not (yet) known
+	Unknown  int64         `json:"unknown"` // counted, status not (yet) known, or the client left before one
 	BytesIn  int64         `json:"bytes_in"`
 	BytesOut int64         `json:"bytes_out"`
 	Duration time.Duration `json:"duration_ns"` // summed
+}
+
+// Add adds the other row's sums.
+func (r *UsageRow) Add(o UsageRow) {
+	r.Requests += o.Requests
+	r.Weight += o.Weight
+	r.Status2 += o.Status2
+	r.Status3 += o.Status3
+	r.Status4 += o.Status4
+	r.Status5 += o.Status5
+	r.Unknown += o.Unknown
+	r.BytesIn += o.BytesIn
+	r.BytesOut += o.BytesOut
+	r.Duration += o.Duration
+}
+
+// UsageBucket is what one organization used by one key on one route in one
+// bucket: its Start is the bucket's, its Group is empty.
+type UsageBucket struct {
+	Org   OrgID // empty: nobody was identified
+	Key   KeyID
+	Route RouteID
+	UsageRow
+}
+
+// BucketStart is the start of the bucket that holds the time, in Unix
+// milliseconds as at is.
+func BucketStart(at int64) int64 {
+	const length = int64(BucketLength / time.Millisecond)
+	start := at - at%length
+	if start > at { // before 1970
+		start -= length
+	}
+	return start
 }

@@ -1,0 +1,46 @@
+package app
+
+import "time"
+
+// Words for how durable the ledger's answers are.
+const (
+	LedgerSyncFull    = "full"    // an answer waits until its request is on disk
+	LedgerSyncRelaxed = "relaxed" // it does not: a crash loses what the last milliseconds counted
+)
+
+// LedgerReplica is one run of one process that counts requests: the only
+// writer of a chain of blocks. A process that starts again is a new one, so
+// two never share a chain.
+type LedgerReplica struct {
+	ID        int64  // 1, 2, 3 … in the order of their starts
+	Node      string // host and process, for people
+	Sync      string // LedgerSyncFull or LedgerSyncRelaxed
+	StartedAt time.Time
+	ClosedAt  time.Time  // zero while it runs, and for ever when it crashed
+	Link      LedgerLink // the block before its first: of an older replica
+	Applied   LedgerLink // its last block that the usage buckets hold
+}
+
+// LedgerLink points to a block of the ledger. Seq 0 is before a chain's first
+// block.
+type LedgerLink struct {
+	Replica int64
+	Seq     int64
+	Hash    [32]byte // SHA-256 of the block's bytes
+}
+
+// UsageApply moves the usage buckets of a replica from one of its blocks to a
+// later one: Buckets is the sum of the blocks after From up to To.
+type UsageApply struct {
+	From    int64 // Seq of the replica's last applied block
+	To      LedgerLink
+	Buckets []UsageBucket // to add; sorted, each once
+}
+
+// LedgerWalk visits a whole ledger as it stood at one moment: the replicas by
+// id, then all blocks by replica and seq, then all buckets. An error ends it.
+type LedgerWalk struct {
+	Replicas func([]LedgerReplica) error
+	Block    func(replica, seq int64, body []byte) error // body is valid during the call
+	Bucket   func(UsageBucket) error
+}

@@ -1,0 +1,125 @@
+package metering_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"gatehouse/app"
+	"gatehouse/app/metering"
+	"gatehouse/store"
+	"gatehouse/store/storetest"
+)
+
+// processorTime is what this process has used of the processors.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// intents are 64 keys of 16 organizations on 2 routes.
+func intents() (list [64]app.Intent) {
+	at := time.Now()
+	for i := range list {
+		list[i] = app.Intent{At: at, Weight: 1, Route: app.RouteID(app.NewID("rte", at.Add(time.Duration(i%2)*time.Hour)))}
+	}
+	for i := range list {
+		list[i].Org, list[i].Key = app.OrgID(app.NewID("org", at)), app.KeyID(app.NewID("key", at))
+		if i >= 16 {
+			list[i].Org = list[i%16].Org
+		}
+		if i >= 2 {
+			list[i].Route = list[i%2].Route
+		}
+	}
+	return list
+}
+
+func reportLedger(b *testing.B, l *metering.Ledger, cpu time.Duration) {
+	s := l.Stats()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+	b.ReportMetric(float64(cpu.Nanoseconds())/float64(b.N), "cpu-ns/request")
+	b.ReportMetric(float64(s.Requests)/float64(max(1, s.Blocks)), "requests/block")
+	b.ReportMetric(float64(s.Bytes)/float64(max(1, s.Requests)), "bytes/request")
+	b.ReportMetric(float64(s.Commits.Microseconds())/float64(max(1, s.Blocks)), "µs/commit")
+}
+
+// BenchmarkCount is what usage-and-quotas.md measured: producers that do
+// nothing but count. One operation is Begin, Wait and Settle.
+func BenchmarkCount(b *testing.B) {
+	engines := map[string]func() store.Options{
+		"SQLite":     func() store.Options { return sqliteOptions(b) },
+		"PostgreSQL": func() store.Options { return store.Options{DSN: storetest.Postgres(b)} },
+	}
+	for _, engine := range []string{"SQLite", "PostgreSQL"} {
+		for _, producers := range []int{1, 64, 256} {
+			b.Run(fmt.Sprintf("%s/%d", engine, producers), func(b *testing.B) {
+				l := openMeter(b, metering.Options{Store: openLedger(b, engines[engine]())})
+				run(b, l, producers, func() {})
+			})
+		}
+	}
+}
+
+// BenchmarkGate adds what a gate has beside: an upstream, and 60 µs of work.
+func BenchmarkGate(b *testing.B) {
+	for _, upstream := range []time.Duration{50 * time.Microsecond, 5 * time.Millisecond} {
+		for _, connections := range []int{1, 16, 64, 256} {
+			for _, delay := range []time.Duration{-1, time.Millisecond, 2 * time.Millisecond, 4 * time.Millisecond} {
+				b.Run(fmt.Sprintf("upstream=%v/%d/delay=%v", upstream, connections, delay), func(b *testing.B) {
+					l := openMeter(b, metering.Options{Store: openLedger(b, sqliteOptions(b)), MaxDelay: delay})
+					run(b, l, connections, func() {
+						work(60 * time.Microsecond)
+						if upstream < time.Millisecond {
+							work(upstream) // on the same processors, as in the bench
+							return
+						}
+						time.Sleep(upstream)
+					})
+				})
+			}
+		}
+	}
+}
+
+// work keeps a processor busy.
+func work(d time.Duration) {
+	for n := int(d.Nanoseconds()) * 10 / 9; n > 0; n-- {
+		spun.Load()
+	}
+}
+
+var spun atomic.Int64
+
+// run lets the producers share b.N requests.
+func run(b *testing.B, l *metering.Ledger, producers int, upstream func()) {
+	list := intents()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wait sync.WaitGroup
+	before := processorTime()
+	b.ReportAllocs()
+	b.ResetTimer()
+	for p := range producers {
+		wait.Go(func() {
+			for i := p; left.Add(-1) >= 0; i++ {
+				ticket := l.Begin(list[i%len(list)])
+				upstream()
+				if err := ticket.Wait(b.Context()); err != nil {
+					b.Error(err)
+					return
+				}
+				l.Settle(ticket, app.Outcome{Status: 200, BytesOut: 2048, Duration: 5 * time.Millisecond})
+			}
+		})
+	}
+	wait.Wait()
+	b.StopTimer()
+	reportLedger(b, l, processorTime()-before)
+}

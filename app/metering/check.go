@@ -1,0 +1,211 @@
+package metering
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"gatehouse/app"
+)
+
+// maxFaults bounds what a Proof lists; Faulty counts all.
+const maxFaults = 100
+
+// Fault is one place where the ledger contradicts itself.
+type Fault struct {
+	Replica int64  `json:"replica"`
+	Seq     int64  `json:"seq,omitempty"` // of the block; 0: not one block
+	Code    string `json:"code"`          // block_damaged, block_missing, chain_broken, outcome_unmatched, bucket_differs
+	Text    string `json:"text"`
+}
+
+// Proof is the result of Check. The counts are of what could be read.
+type Proof struct {
+	Replicas int64   `json:"replicas"`
+	Relaxed  int64   `json:"relaxed"` // replicas that answered before they committed
+	Blocks   int64   `json:"blocks"`
+	Bytes    int64   `json:"bytes"` // of blocks
+	Requests int64   `json:"requests"`
+	Outcomes int64   `json:"outcomes"`
+	Unknown  int64   `json:"unknown"` // requests without an outcome
+	Buckets  int64   `json:"buckets"`
+	Faulty   int64   `json:"faulty"`
+	Faults   []Fault `json:"faults"` // the first 100
+}
+
+// OK reports whether the ledger holds.
+func (p *Proof) OK() bool { return p.Faulty == 0 }
+
+// Check reads the whole ledger and proves that no byte of it was changed and
+// no block is missing (checksums, hash chains, where the buckets say they
+// stand), that each outcome belongs to one request, and that the usage buckets
+// are the fold of the blocks. It keeps the buckets and the requests without
+// outcome in memory. An error means that the ledger could not be read.
+func Check(ctx context.Context, store WalkStore) (Proof, error) {
+	c := &checker{replicas: map[int64]*chain{}, links: map[place]*[32]byte{}, folded: newSums()}
+	err := store.WalkLedger(ctx, app.LedgerWalk{Replicas: c.start, Block: c.block, Bucket: c.bucket})
+	if err == nil {
+		c.end()
+	}
+	return c.proof, err
+}
+
+type checker struct {
+	proof    Proof
+	replicas map[int64]*chain
+	order    []*chain
+	links    map[place]*[32]byte // blocks that other chains or the buckets point to
+	folded   *sums
+}
+
+// place names a block.
+type place struct{ replica, seq int64 }
+
+// chain is what the walk has seen of one replica.
+type chain struct {
+	app.LedgerReplica
+	last app.LedgerLink
+	open map[requestKey]request // requests without outcome
+	gaps []gap
+}
+
+// gap is blocks that could not be read.
+type gap struct{ from, to int64 }
+
+type requestKey struct{ seq, index int64 }
+
+type request struct {
+	Series
+	bucket int64
+}
+
+func (c *checker) fault(replica, seq int64, code, format string, args ...any) {
+	c.proof.Faulty++
+	if len(c.proof.Faults) < maxFaults {
+		c.proof.Faults = append(c.proof.Faults, Fault{replica, seq, code, fmt.Sprintf(format, args...)})
+	}
+}
+
+func (c *checker) start(replicas []app.LedgerReplica) error {
+	for _, r := range replicas {
+		found := &chain{LedgerReplica: r, last: app.LedgerLink{Replica: r.ID}, open: map[requestKey]request{}}
+		c.replicas[r.ID], c.order = found, append(c.order, found)
+		c.links[place{r.Link.Replica, r.Link.Seq}] = nil
+		c.links[place{r.ID, r.Applied.Seq}] = nil
+		c.proof.Replicas++
+		if r.Sync != app.LedgerSyncFull {
+			c.proof.Relaxed++
+		}
+	}
+	return nil
+}
+
+func (c *checker) block(replica, seq int64, body []byte) error {
+	r := c.replicas[replica]
+	if r == nil {
+		c.fault(replica, seq, "chain_broken", "no replica with this number is known")
+		return nil
+	}
+	hash := sha256.Sum256(body)
+	if _, wanted := c.links[place{replica, seq}]; wanted {
+		c.links[place{replica, seq}] = &hash
+	}
+	if seq != r.last.Seq+1 {
+		c.fault(replica, r.last.Seq+1, "block_missing", "blocks %d to %d are missing", r.last.Seq+1, seq-1)
+		r.gaps = append(r.gaps, gap{r.last.Seq + 1, seq - 1})
+	}
+	var b Block
+	if err := b.Decode(body); err != nil {
+		c.fault(replica, seq, "block_damaged", "%v", err)
+		r.gaps = append(r.gaps, gap{seq, seq})
+	} else {
+		c.contents(r, seq, &b)
+	}
+	r.last = app.LedgerLink{Replica: replica, Seq: seq, Hash: hash}
+	c.proof.Blocks++
+	c.proof.Bytes += int64(len(body))
+	return nil
+}
+
+func (c *checker) contents(r *chain, seq int64, b *Block) {
+	want := r.last
+	if want.Seq == 0 {
+		want = r.Link
+	}
+	if b.Replica != r.ID || b.Seq != seq || b.Link != want && r.last.Seq == seq-1 {
+		c.fault(r.ID, seq, "chain_broken", "it is not the successor of the block before it")
+	}
+	for i := range b.Intents {
+		in := &b.Intents[i]
+		r.open[requestKey{seq, int64(i)}] = request{b.Series[in.Series], app.BucketStart(in.At)}
+	}
+	for i := range b.Settles {
+		c.match(r, seq, b, &b.Settles[i])
+	}
+	c.proof.Requests += int64(len(b.Intents))
+	c.proof.Outcomes += int64(len(b.Settles))
+	if seq <= r.Applied.Seq {
+		c.folded.fold(b)
+	}
+}
+
+// match finds the request of an outcome, once.
+func (c *checker) match(r *chain, seq int64, b *Block, s *Settle) {
+	key := requestKey{s.IntentSeq, s.Index}
+	in, found := r.open[key]
+	delete(r.open, key)
+	if found && in == (request{b.Series[s.Series], s.Bucket}) || !found && r.unread(s.IntentSeq) {
+		return
+	}
+	c.fault(r.ID, seq, "outcome_unmatched",
+		"an outcome of request %d in block %d: there is no such request, or it has one already", s.Index, s.IntentSeq)
+}
+
+func (r *chain) unread(seq int64) bool {
+	return slices.ContainsFunc(r.gaps, func(g gap) bool { return g.from <= seq && seq <= g.to })
+}
+
+func (c *checker) bucket(b app.UsageBucket) error {
+	c.proof.Buckets++
+	key := cell{Series{b.Org, b.Key, b.Route}, b.Start.UnixMilli()}
+	folded := c.folded.cells[key]
+	delete(c.folded.cells, key)
+	if folded == nil {
+		c.fault(0, 0, "bucket_differs", "%s: the blocks hold no such usage", describe(b))
+	} else if *folded != b {
+		c.fault(0, 0, "bucket_differs", "%s: it says %d requests, %d units; the blocks %d, %d (or other sums differ)",
+			describe(b), b.Requests, b.Weight, folded.Requests, folded.Weight)
+	}
+	return nil
+}
+
+func describe(b app.UsageBucket) string {
+	return fmt.Sprintf("organization %q, key %q, route %q at %s", b.Org, b.Key, b.Route, b.Start.Format("2006-01-02 15:04"))
+}
+
+// end checks what only the whole walk can tell.
+func (c *checker) end() {
+	for _, b := range c.folded.cells {
+		c.fault(0, 0, "bucket_differs", "%s: the blocks hold %d requests, the buckets none", describe(*b), b.Requests)
+	}
+	for _, r := range c.order {
+		c.proof.Unknown += int64(len(r.open))
+		if r.Applied.Seq > r.last.Seq {
+			c.fault(r.ID, r.last.Seq+1, "block_missing", "the usage buckets know blocks up to %d, the chain ends at %d", r.Applied.Seq, r.last.Seq)
+			continue
+		}
+		c.pointer(r.Applied, r.ID, "the usage buckets")
+		c.pointer(r.Link, r.ID, "the replica's first block")
+	}
+}
+
+// pointer checks that a block has the hash that was noted of it.
+func (c *checker) pointer(link app.LedgerLink, replica int64, who string) {
+	if link.Seq == 0 {
+		return
+	}
+	if hash := c.links[place{link.Replica, link.Seq}]; hash == nil || *hash != link.Hash {
+		c.fault(replica, 0, "chain_broken", "block %d of replica %d is not the one that %s saw", link.Seq, link.Replica, who)
+	}
+}

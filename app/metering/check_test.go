@@ -1,0 +1,154 @@
+package metering_test
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"gatehouse/app"
+	"gatehouse/app/metering"
+	"gatehouse/store"
+)
+
+// smallLedger is the database of a ledger of two runs and a few blocks.
+func smallLedger(t *testing.T, o store.Options) *sql.DB {
+	t.Helper()
+	s := openLedger(t, o)
+	for range 2 {
+		l := openMeter(t, metering.Options{Store: s})
+		for i := range 3 {
+			count(t, l, request(fmt.Sprint("org_", i), noon), 200)
+		}
+		closeMeter(t, l)
+	}
+	mustHold(t, s)
+	return rawDatabase(t, o)
+}
+
+// faults are the codes of what a check finds.
+func faults(t *testing.T, s *store.Ledger) (codes []string) {
+	t.Helper()
+	proof, err := metering.Check(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range proof.Faults {
+		codes = append(codes, fault.Code)
+	}
+	return codes
+}
+
+func TestACheckFindsEveryByteOfTheLastBlock(t *testing.T) {
+	eachEngine(t, func(t *testing.T, o store.Options) {
+		db := smallLedger(t, o)
+		s := openLedger(t, o)
+		const last = ` WHERE replica = 2 AND seq = (SELECT MAX(seq) FROM usage_block WHERE replica = 2)`
+		var body []byte
+		if err := db.QueryRow(`SELECT body FROM usage_block` + last).Scan(&body); err != nil {
+			t.Fatal(err)
+		}
+		for i := range body {
+			execute(t, db, `UPDATE usage_block SET body = $1`+last, body[:i])
+			if got := faults(t, s); !slices.Contains(got, "block_damaged") {
+				t.Errorf("cut to %d of %d bytes: found %v", i, len(body), got)
+			}
+			changed := slices.Clone(body)
+			changed[i] ^= 1
+			execute(t, db, `UPDATE usage_block SET body = $1`+last, changed)
+			if got := faults(t, s); !slices.Contains(got, "block_damaged") {
+				t.Errorf("byte %d of %d flipped: found %v", i, len(body), got)
+			}
+		}
+		execute(t, db, `UPDATE usage_block SET body = $1`+last, body)
+		mustHold(t, s)
+	})
+}
+
+func TestACheckFindsWhatWasChanged(t *testing.T) {
+	cases := []struct{ name, damage, want string }{
+		{"the last block is gone", `DELETE FROM usage_block WHERE replica = 2 AND seq = (SELECT MAX(seq) FROM usage_block WHERE replica = 2)`, "block_missing"},
+		{"a block in the middle is gone", `DELETE FROM usage_block WHERE replica = 1 AND seq = 2`, "block_missing"},
+		{"all blocks of a run are gone", `DELETE FROM usage_block WHERE replica = 1`, "block_missing"},
+		{"a run is gone", `DELETE FROM usage_replica WHERE id = 1`, "chain_broken"},
+		{"a run is gone with its blocks", `DELETE FROM usage_block WHERE replica = 1; DELETE FROM usage_replica WHERE id = 1`, "chain_broken"},
+		{"a block stands in another's place", `UPDATE usage_block SET body = (SELECT body FROM usage_block WHERE replica = 2 AND seq = 2) WHERE replica = 1 AND seq = 2`, "chain_broken"},
+		{"a bucket has one request more", `UPDATE usage_bucket SET requests = requests + 1 WHERE org_id = 'org_1'`, "bucket_differs"},
+		{"a bucket has one byte less", `UPDATE usage_bucket SET bytes_out = bytes_out - 1 WHERE org_id = 'org_1'`, "bucket_differs"},
+		{"a bucket is gone", `DELETE FROM usage_bucket WHERE org_id = 'org_1'`, "bucket_differs"},
+		{"a bucket belongs to another", `UPDATE usage_bucket SET org_id = 'org_9' WHERE org_id = 'org_1'`, "bucket_differs"},
+		{"the applied block is further", `UPDATE usage_replica SET applied_seq = applied_seq + 1 WHERE id = 2`, "block_missing"},
+		{"the applied block is not as far", `UPDATE usage_replica SET applied_seq = applied_seq - 1 WHERE id = 2`, "chain_broken"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			o := sqliteOptions(t)
+			db := smallLedger(t, o)
+			execute(t, db, c.damage)
+			if got := faults(t, openLedger(t, o)); !slices.Contains(got, c.want) {
+				t.Errorf("found %v, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestOutcomesAreMatched writes blocks as the writer never does.
+func TestOutcomesAreMatched(t *testing.T) {
+	s := openLedger(t, sqliteOptions(t))
+	l := openMeter(t, metering.Options{Store: s})
+	ticket := l.Begin(request("org_1", noon))
+	if err := ticket.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.Settle(ticket, app.Outcome{Status: 200})
+	l.Settle(ticket, app.Outcome{Status: 200}) // a mistake of the caller
+	closeMeter(t, l)
+	if got := faults(t, s); !slices.Equal(got, []string{"outcome_unmatched"}) {
+		t.Errorf("found %v", got)
+	}
+}
+
+// TestALogCutAtAnyPlaceIsAnOlderLedger cuts SQLite's log, as a power failure
+// may before an fsync ends: what is left is a ledger that holds.
+func TestALogCutAtAnyPlaceIsAnOlderLedger(t *testing.T) {
+	o := sqliteOptions(t)
+	s := openLedger(t, o)
+	l := openMeter(t, metering.Options{Store: s})
+	for range 4 {
+		count(t, l, request("org_1", noon), 200)
+	}
+	dir := filepath.Dir(o.Path)
+	file, log := readFile(t, filepath.Join(dir, "usage.db")), readFile(t, filepath.Join(dir, "usage.db-wal"))
+	const places = 40
+	for i := range places {
+		size := len(log) * (i + 1) / places
+		copied := store.Options{Path: filepath.Join(t.TempDir(), "gatehouse.db")}
+		writeFile(t, filepath.Join(filepath.Dir(copied.Path), "usage.db"), file)
+		writeFile(t, filepath.Join(filepath.Dir(copied.Path), "usage.db-wal"), log[:size])
+		cut := openLedger(t, copied)
+		before := total(t, cut)
+		closeMeter(t, openMeter(t, metering.Options{Store: cut}))
+		mustHold(t, cut)
+		if after := total(t, cut); after != before || after.Requests > 4 || i == places-1 && after.Requests != 4 {
+			t.Errorf("cut to %d of %d bytes: %+v, then %+v", size, len(log), before, after)
+		}
+	}
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil || len(content) == 0 {
+		t.Fatalf("%d bytes, %v", len(content), err)
+	}
+	return content
+}
+
+func writeFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,235 @@
+package metering
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"gatehouse/app"
+)
+
+// Defaults and bounds of a Ledger.
+const (
+	// DefaultMaxDelay bounds how long a commit gathers company under load; see
+	// pace.go for where it comes from.
+	DefaultMaxDelay = time.Millisecond
+	// DefaultMaxPending bounds the requests that wait for the next commit. A
+	// commit takes 0.3 ms; at 100,000 requests/s that is 30 of them, so a queue
+	// of this length means that the disk has stalled. 120 bytes each.
+	DefaultMaxPending = 16384
+	// DefaultPatience is how long a commit may take before its requests are
+	// refused: within it, a database that restarts is not noticed.
+	DefaultPatience = 2 * time.Second
+	// DefaultTakeOver is how often the blocks of dead replicas are looked for.
+	// Reports hold them anyway; until then they read them one by one.
+	DefaultTakeOver = 10 * time.Second
+
+	settleDelay  = 20 * time.Millisecond // how long outcomes wait for a request to ride with
+	maxSettles   = 16384                 // outcomes in one block
+	firstRetry   = 10 * time.Millisecond
+	slowestRetry = time.Second
+)
+
+// Options of a Ledger.
+type Options struct {
+	Store      BlockStore
+	Node       string           // host and process, for people
+	Sync       string           // app.LedgerSyncFull (default) or app.LedgerSyncRelaxed
+	MaxDelay   time.Duration    // default: DefaultMaxDelay; negative: no pause
+	MaxPending int              // default: DefaultMaxPending
+	Patience   time.Duration    // default: DefaultPatience
+	TakeOver   time.Duration    // how often blocks of dead replicas are looked for; default: DefaultTakeOver
+	Now        func() time.Time // default: time.Now
+	Log        *slog.Logger     // default: discards
+}
+
+// Ledger counts requests durably. One goroutine writes blocks, one folds them
+// into the usage buckets. It is safe for use by many goroutines.
+type Ledger struct {
+	o       Options
+	relaxed bool
+	born    time.Time // start of the clock that paces commits
+	replica app.LedgerReplica
+
+	mu         sync.Mutex
+	open       *group          // of the next block
+	intents    []pendingIntent // of the open group
+	settles    []pendingSettle // for the next block, of any group
+	refused    *group          // not nil: every request is refused, for its cause
+	full       *group          // of the requests that found the queue full
+	committing *group          // of the block that is being written
+	since      time.Duration   // when that began
+	sleep      uint8           // what the writer sleeps for
+	closing    bool
+	wake       chan struct{}
+	waits      chan struct{} // somebody waits for the open group
+
+	writer   writer
+	upstream average // what upstreams take, as tickets see it
+	sums     *pendingSums
+	applier  applier
+	stats    counters
+
+	ctx     context.Context // ends when the ledger gives up
+	giveUp  context.CancelFunc
+	patient *time.Timer
+	drained chan struct{} // the writer has ended
+	folded  chan struct{} // the applier has ended
+}
+
+type pendingIntent struct {
+	series Series
+	at     int64
+	weight int64
+}
+
+type pendingSettle struct {
+	ticket Ticket
+	out    app.Outcome
+}
+
+// Open starts a chain of its own in the store, folds what earlier runs left
+// unapplied, and is ready to count.
+func Open(ctx context.Context, o Options) (*Ledger, error) {
+	o = o.withDefaults()
+	if o.Sync != app.LedgerSyncFull && o.Sync != app.LedgerSyncRelaxed {
+		return nil, fmt.Errorf("the ledger's sync is %q, neither full nor relaxed", o.Sync)
+	}
+	replica, err := o.Store.OpenReplica(ctx, app.LedgerReplica{Node: o.Node, Sync: o.Sync, StartedAt: o.Now()})
+	if err != nil {
+		return nil, err
+	}
+	l := &Ledger{o: o, relaxed: o.Sync == app.LedgerSyncRelaxed, born: time.Now(), replica: replica,
+		wake: make(chan struct{}, 1), waits: make(chan struct{}, 1),
+		full:    voidGroup(errFull),
+		drained: make(chan struct{}), folded: make(chan struct{})}
+	l.ctx, l.giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	l.writer = newWriter(replica)
+	l.sums = newPendingSums()
+	l.open = l.newGroup()
+	l.patient = time.AfterFunc(time.Hour, l.losePatience)
+	l.patient.Stop()
+	l.recover(ctx)
+	go l.write()
+	go l.apply()
+	return l, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Sync == "" {
+		o.Sync = app.LedgerSyncFull
+	}
+	if o.MaxDelay == 0 {
+		o.MaxDelay = DefaultMaxDelay
+	}
+	if o.MaxPending <= 0 {
+		o.MaxPending = DefaultMaxPending
+	}
+	if o.Patience <= 0 {
+		o.Patience = DefaultPatience
+	}
+	if o.TakeOver <= 0 {
+		o.TakeOver = DefaultTakeOver
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func (l *Ledger) newGroup() *group {
+	return &group{done: make(chan struct{}), relaxed: l.relaxed}
+}
+
+// clock is what pacing measures by; a test's Now does not stop it.
+func (l *Ledger) clock() time.Duration { return time.Since(l.born) }
+
+// Begin notes that a request passed the gate. It never blocks: the record
+// joins the next commit, and Ticket.Wait says when that is durable.
+func (l *Ledger) Begin(in app.Intent) Ticket {
+	t := Ticket{ledger: l, series: Series{in.Org, in.Key, in.Route}, at: millis(in.At.UnixMilli())}
+	l.mu.Lock()
+	if l.refused != nil || len(l.intents) >= l.o.MaxPending {
+		t.group = l.refusal()
+		l.mu.Unlock()
+		return t
+	}
+	if len(l.intents) == 0 {
+		l.open.born = l.clock()
+	}
+	t.group, t.index = l.open, int64(len(l.intents))
+	l.intents = append(l.intents, pendingIntent{t.series, t.at, between(0, in.Weight, maxWeight)})
+	wake := l.rouse(forIntent)
+	l.mu.Unlock()
+	l.ring(wake)
+	return t
+}
+
+// refusal counts a refused request and returns the group of its ticket; the
+// lock is held.
+func (l *Ledger) refusal() *group {
+	l.stats.refused.Add(1)
+	if l.refused != nil {
+		return l.refused
+	}
+	return l.full
+}
+
+// Settle notes how the ticket's request ended; call it once for each ticket,
+// also when Wait failed. It never blocks and rides in the next commit. A
+// request whose outcome a crash takes stays counted, with its outcome unknown.
+func (l *Ledger) Settle(t Ticket, out app.Outcome) {
+	if t.group == nil {
+		return
+	}
+	l.mu.Lock()
+	wake := false
+	if !t.group.void {
+		l.settles = append(l.settles, pendingSettle{t, out})
+		wake = l.rouse(forAny)
+	}
+	l.mu.Unlock()
+	l.ring(wake)
+}
+
+// Close refuses new requests, writes and folds what is there, and ends. When
+// the context ends before, it gives up and says what is not written; without a
+// deadline it waits for a broken disk as long as that takes.
+func (l *Ledger) Close(ctx context.Context) error {
+	l.mu.Lock()
+	again := l.closing
+	l.closing, l.refused = true, voidGroup(errClosing)
+	wake := l.rouse(forIntent)
+	l.mu.Unlock()
+	l.ring(wake)
+	stop := context.AfterFunc(ctx, l.giveUp)
+	defer stop()
+	<-l.folded
+	l.giveUp()
+	if again {
+		return nil
+	}
+	return l.lastWords(ctx)
+}
+
+// lastWords notes the end in the store, or says what was not written.
+func (l *Ledger) lastWords(ctx context.Context) error {
+	l.mu.Lock()
+	lost := l.writer.lost + len(l.intents) + len(l.settles)
+	l.mu.Unlock()
+	if lost > 0 {
+		return fmt.Errorf("the ledger closed with %d records unwritten: %w", lost, l.stats.lastError())
+	}
+	if err := l.applier.err; err != nil {
+		return fmt.Errorf("the ledger closed with blocks that are not in the usage buckets (the next start adds them): %w", err)
+	}
+	if err := l.o.Store.CloseReplica(ctx, l.replica.ID); err != nil {
+		return fmt.Errorf("note the ledger's end: %w", err)
+	}
+	return nil
+}

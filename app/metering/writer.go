@@ -1,0 +1,235 @@
+package metering
+
+import (
+	"time"
+
+	"gatehouse/app"
+)
+
+// writer is what the goroutine that writes blocks keeps to itself.
+type writer struct {
+	seq     int64          // of the last block
+	link    app.LedgerLink // to the last block
+	size    int            // requests in the last block
+	commit  time.Duration  // what commits take, smoothed
+	block   Block
+	encoder encoder
+	refs    map[Series]int
+	batch   batch // the slices of the last one, to be used again
+	timer   *time.Timer
+	lost    int // records that could not be written before the end
+}
+
+// batch is what one block will hold.
+type batch struct {
+	group   *group
+	intents []pendingIntent
+	settles []pendingSettle
+}
+
+func newWriter(r app.LedgerReplica) writer {
+	w := writer{link: r.Link, refs: map[Series]int{}, timer: time.NewTimer(time.Hour)}
+	w.timer.Stop()
+	w.block.Replica = r.ID
+	return w
+}
+
+// What a sleeping writer is woken by.
+const (
+	awake uint8 = iota
+	forIntent
+	forAny
+)
+
+// rouse notes that a request came (forIntent) or an outcome (forAny), and
+// reports whether to ring for a writer that sleeps for it; the lock is held.
+func (l *Ledger) rouse(by uint8) bool {
+	if l.sleep < by {
+		return false
+	}
+	l.sleep = awake
+	return true
+}
+
+// ring wakes the writer. A token that is there already does the same.
+func (l *Ledger) ring(wake bool) {
+	if !wake {
+		return
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write commits block after block until the ledger is closed and empty.
+func (l *Ledger) write() {
+	defer close(l.drained)
+	for l.await() {
+		l.pace()
+		l.commit(l.take())
+	}
+}
+
+// await sleeps until there is something to write. Outcomes alone are written
+// after settleDelay: they ride with a request if one comes.
+func (l *Ledger) await() bool {
+	l.sleepFor(forAny, nil)
+	l.mu.Lock()
+	alone := len(l.intents) == 0 && !l.closing
+	l.mu.Unlock()
+	if alone {
+		l.writer.timer.Reset(settleDelay)
+		l.sleepFor(forIntent, l.writer.timer.C)
+		l.writer.timer.Stop()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.intents)+len(l.settles) > 0 && l.ctx.Err() == nil
+}
+
+// sleepFor sleeps until the queue holds what is asked for, the timer fires or
+// the ledger closes.
+func (l *Ledger) sleepFor(what uint8, timer <-chan time.Time) {
+	for {
+		l.mu.Lock()
+		if l.closing || len(l.intents) > 0 || what == forAny && len(l.settles) > 0 {
+			l.sleep = awake
+			l.mu.Unlock()
+			return
+		}
+		l.sleep = what
+		l.mu.Unlock()
+		select {
+		case <-l.wake:
+		case <-timer:
+			l.mu.Lock()
+			l.sleep = awake
+			l.mu.Unlock()
+			return
+		}
+	}
+}
+
+// take closes the open group and starts the next one.
+func (l *Ledger) take() batch {
+	next, spare := l.newGroup(), l.writer.batch
+	if cap(spare.settles) > 2*maxSettles {
+		spare.settles = nil // of a stall that is over
+	}
+	l.mu.Lock()
+	b := batch{l.open, l.intents, l.settles}
+	l.open, l.intents, l.settles = next, spare.intents[:0], spare.settles[:0]
+	if len(b.settles) > maxSettles {
+		l.settles = append(l.settles, b.settles[maxSettles:]...)
+		b.settles = b.settles[:maxSettles]
+	}
+	l.committing, l.since = b.group, l.clock()
+	l.mu.Unlock()
+	l.writer.batch = b
+	return b
+}
+
+// commit writes the batch as one block, however often it takes, and tells who
+// waits for it.
+func (l *Ledger) commit(b batch) {
+	w := &l.writer
+	block := w.fill(b, l.o.Now())
+	body, hash := w.encoder.encode(block)
+	if len(block.Intents)+len(block.Settles) == 0 {
+		l.finish(b.group)
+		return
+	}
+	l.patient.Reset(l.o.Patience)
+	written := l.append(block.Seq, body)
+	l.patient.Stop()
+	if !written {
+		w.lost += len(block.Intents) + len(block.Settles)
+		l.abandon(b.group)
+		return
+	}
+	took := l.finish(b.group)
+	w.seq, w.link = block.Seq, app.LedgerLink{Replica: block.Replica, Seq: block.Seq, Hash: hash}
+	w.size, w.commit = len(block.Intents), smooth(w.commit, took)
+	l.sums.add(block, w.link)
+	l.stats.committed(block, len(body), took)
+}
+
+// append tries until the block is durable, always the same bytes: a try whose
+// answer was lost may have succeeded, and the store knows the block again. It
+// fails only when the ledger gives up.
+func (l *Ledger) append(seq int64, body []byte) bool {
+	for wait := firstRetry; ; wait = min(2*wait, slowestRetry) {
+		err := l.o.Store.AppendBlock(l.ctx, l.replica.ID, seq, body)
+		if err == nil {
+			l.recovered()
+			return true
+		}
+		l.stalled(err)
+		l.writer.timer.Reset(wait)
+		select {
+		case <-l.writer.timer.C:
+		case <-l.ctx.Done():
+			l.writer.timer.Stop()
+			return false
+		}
+	}
+}
+
+// finish lets the group's waiters go, and returns what its commit took.
+func (l *Ledger) finish(g *group) time.Duration {
+	l.mu.Lock()
+	took := l.clock() - l.since
+	l.committing = nil
+	if !l.closing {
+		l.refused = nil
+	}
+	l.mu.Unlock()
+	g.end(durable, nil) // nobody else ends a group that is not committing
+	return took
+}
+
+// abandon fails the group, and everybody who waits for the next one: the
+// ledger gives up.
+func (l *Ledger) abandon(g *group) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.committing = nil
+	g.end(failed, l.stats.lastError())
+	l.open.end(failed, l.stats.lastError())
+}
+
+// losePatience runs when a commit has taken too long. Who waits for it is
+// refused, and so is everybody who comes, until it succeeds. Its block may be
+// counted nevertheless, once it is written: with the outcome that the gate
+// gave, as any other.
+func (l *Ledger) losePatience() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.committing == nil || l.clock()-l.since < l.o.Patience || l.relaxed {
+		return
+	}
+	cause := l.stats.slow(l.o.Now().Add(l.since - l.clock()))
+	l.o.Log.Error("ledger refuses requests", "replica", l.replica.ID, "err", cause)
+	l.committing.end(failed, cause)
+	l.open.void = true
+	l.open.end(failed, cause)
+	l.open, l.intents = l.newGroup(), l.intents[:0]
+	if !l.closing {
+		l.refused = voidGroup(cause)
+	}
+}
+
+// stalled notes a failed try.
+func (l *Ledger) stalled(err error) {
+	if l.stats.stall(l.o.Now(), err) {
+		l.o.Log.Error("ledger stalled", "replica", l.replica.ID, "err", err)
+	}
+}
+
+// recovered notes that a try succeeded.
+func (l *Ledger) recovered() {
+	if since := l.stats.recover(); !since.IsZero() {
+		l.o.Log.Info("ledger recovered", "replica", l.replica.ID, "stalled_for", l.o.Now().Sub(since))
+	}
+}
