@@ -108,7 +108,7 @@ var proxyCases = []proxyCase{
 	{name: "early hints for an old client", request: "GET / HTTP/1.0\r\nHost: x\r\n\r\n",
 		upstream: reply("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), status: 200, body: "ok"},
 	{name: "100 that nobody asked for", upstream: reply("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), status: 200, body: "ok"},
-	{name: "endless interim answers", upstream: endless("HTTP/1.1 102 Processing\r\nX-Filler: "+strings.Repeat("x", 500)+"\r\n\r\n"), options: Options{AnswerHeadBytes: 64 << 10},
+	{name: "endless interim answers", upstream: endless("HTTP/1.1 102 Processing\r\nX-Filler: " + strings.Repeat("x", 500) + "\r\n\r\n"), options: Options{AnswerHeadBytes: 64 << 10},
 		status: 502, code: "upstream_broken", interim: []string{"*"}},
 	{name: "101 that nobody asked for", upstream: reply("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), status: 502, code: "upstream_broken"},
 

@@ -24,11 +24,9 @@ type clientBody struct {
 	limit    int64
 	progress *alarm
 
-	mu      sync.Mutex
-	reading bool
-	over    bool
-	err     error // the first failure, io.EOF included
-
+	mu    sync.Mutex
+	over  bool
+	err   error // the first failure, io.EOF included
 	count atomic.Int64
 }
 
@@ -53,7 +51,6 @@ func (b *clientBody) Read(p []byte) (int, error) {
 		}
 		return 0, err
 	}
-	b.reading = true
 	b.mu.Unlock()
 	n, err := b.from.Read(p)
 	if b.count.Add(int64(n)) > b.limit {
@@ -64,7 +61,6 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.reading = false
 	b.err = err
 	return n, err
 }
@@ -87,15 +83,44 @@ func (b *clientBody) failure() error {
 	return errors.Join(errGone, b.err)
 }
 
-// finish ends the reading. A read that still waits for the client is broken
-// off: nobody wants the rest, and the server could not go on before it returns.
+// pending reports whether some of the body is still to come.
+func (b *clientBody) pending() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.present && !errors.Is(b.err, io.EOF)
+}
+
+// closeAfter makes the server close an HTTP/1.1 connection after the answer:
+// what comes of the body later must not be read as the next request.
+func (b *clientBody) closeAfter() {
+	if b.e.r.ProtoMajor == 1 && b.pending() {
+		b.w.Header()["Connection"] = []string{"close"}
+	}
+}
+
+// finish ends the reading and counts it. The client has a moment to end its
+// body, so that it is not torn from the answer.
 func (b *clientBody) finish() {
+	if !b.e.result.Sent {
+		b.closeAfter()
+	}
+	b.end(time.Now().Add(lingering))
+	b.e.result.BytesIn += b.count.Load()
+}
+
+// lingering is how long the rest of a body is taken in after the answer.
+const lingering = time.Second
+
+// cut ends the reading at once: RoundTrip was cancelled, and waits for it.
+func (b *clientBody) cut() { b.end(past) }
+
+// end lets no new read begin, and gives one that waits for the client until
+// then: nobody wants the rest, and the server cannot go on before it returns.
+func (b *clientBody) end(until time.Time) {
 	b.mu.Lock()
 	b.over = true
-	waiting := b.reading
 	b.mu.Unlock()
-	b.e.result.BytesIn += b.count.Load()
-	if waiting {
-		http.NewResponseController(b.w).SetReadDeadline(time.Unix(1, 0))
+	if b.pending() {
+		http.NewResponseController(b.w).SetReadDeadline(until)
 	}
 }

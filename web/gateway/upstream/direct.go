@@ -94,14 +94,15 @@ func (e *exchange) dial(a *address, until time.Time) (*conn, error) {
 // blame notes a failure that is the address's own: not the client's, and not a
 // slow answer, by which one client could have an address ejected.
 func (e *exchange) blame(a *address, err error) {
-	if errors.Is(err, errGone) || e.r.Context().Err() != nil {
-		return
+	switch now := e.pool.options.Now(); {
+	case errors.Is(err, errSlow):
+		a.slow(err, now)
+	case errors.Is(err, errGone), e.r.Context().Err() != nil:
+	case isTimeout(err):
+		a.slow(err, now)
+	default:
+		a.failed(err, now)
 	}
-	if isTimeout(err) {
-		a.slow(err, e.pool.options.Now())
-		return
-	}
-	a.failed(err, e.pool.options.Now())
 }
 
 // ask writes the request and reads the head of its final answer.

@@ -78,6 +78,8 @@ func (e *exchange) fault(err error) *app.Error {
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.Is(err, errSlow), errors.Is(err, errIdle): // before the context, which our own cut may have ended
+		return faultTimeout(err)
 	case errors.Is(err, errGone), e.r.Context().Err() != nil:
 		return faultGone(err)
 	case isTimeout(err):

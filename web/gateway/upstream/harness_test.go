@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -215,3 +216,5 @@ func readAnswer(in *bufio.Reader, method string) (g got) {
 }
 
 func (g *testGate) address() string { return g.server.Listener.Addr().String() }
+
+func mustAddr(text string) netip.Addr { return netip.MustParseAddr(text) }

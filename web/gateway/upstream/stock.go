@@ -66,6 +66,9 @@ func (e *exchange) stock(a *address) (unsent bool, err error) {
 	alarm := newAlarm(e.headPatience(), func() { cancel(errSlow) })
 	body.progress = alarm
 	defer body.finish()
+	// RoundTrip, when cancelled, waits until the body's reader returns, and that
+	// waits for the client: so it is told, too.
+	defer context.AfterFunc(ctx, body.cut)()
 	hints := &hints{e: e}
 	request = request.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: hints.got}))
 	answer, err := e.gen.transport.RoundTrip(request)
@@ -80,6 +83,7 @@ func (e *exchange) stock(a *address) (unsent bool, err error) {
 		e.blame(a, err)
 		return false, e.fault(err)
 	}
+	body.closeAfter()
 	pieces := e.pieces(answer, cancel)
 	defer pieces.end()
 	return false, e.deliver(pieces)
@@ -144,11 +148,10 @@ func (e *exchange) target(a *address) *url.URL {
 // stockFault says what a failed RoundTrip means, and whether another address
 // may be tried: only where not even a connection came about.
 func (e *exchange) stockFault(ctx context.Context, a *address, body *clientBody, err error) (unsent bool, _ error) {
-	if failed := body.failure(); failed != nil {
-		return false, e.fault(failed)
-	}
 	if errors.Is(context.Cause(ctx), errSlow) {
 		err = errSlow
+	} else if failed := body.failure(); failed != nil {
+		return false, e.fault(failed)
 	}
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" && e.r.Context().Err() == nil && !errors.Is(err, errSlow) {

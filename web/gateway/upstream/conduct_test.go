@@ -1,0 +1,513 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gatehouse/app"
+)
+
+const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+// TestStaleConnection: the upstream closes an idle connection. A request that
+// may be repeated is, on a fresh connection; one that may have had an effect
+// is not, and is spared the stale connection where that can be seen.
+func TestStaleConnection(t *testing.T) {
+	const post = "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+	cases := []struct {
+		name, request string
+		swallow       bool // the second request is read before the connection is closed
+		status, calls int
+	}{
+		{"GET after the close", get, false, 200, 2},
+		{"POST after the close", post, false, 200, 2},
+		{"GET swallowed", get, true, 200, 3},
+		{"POST swallowed", post, true, 502, 2},
+		{"POST without a body swallowed", "POST /x HTTP/1.1\r\nHost: x\r\n\r\n", true, 502, 2},
+		{"POST with a key swallowed", "POST /x HTTP/1.1\r\nHost: x\r\nIdempotency-Key: 1\r\n\r\n", true, 200, 3},
+		{"DELETE swallowed", "DELETE /x HTTP/1.1\r\nHost: x\r\n\r\n", true, 502, 2},
+	}
+	for _, road := range roads {
+		for _, c := range cases {
+			t.Run(road.name+"/"+c.name, func(t *testing.T) {
+				closed := make(chan struct{})
+				up := startRaw(t, func(call int, conn net.Conn, _ *http.Request) {
+					if call != 2 || !c.swallow {
+						io.WriteString(conn, ok)
+					}
+					if call == 1 && !c.swallow || call == 2 && c.swallow {
+						conn.Close()
+						close(closed)
+					}
+				})
+				gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{up.url}}, stock: road.stockOnly})
+				if g := exchangeRaw(t, gate.address(), get); g.status != 200 {
+					t.Fatalf("first answer %d %v", g.status, g.err)
+				}
+				if !c.swallow {
+					<-closed
+					awaitStale(t, gate.pool)
+				}
+				if g := exchangeRaw(t, gate.address(), c.request); g.status != c.status {
+					t.Errorf("status %d (%q), want %d", g.status, g.body, c.status)
+				}
+				if n := len(up.requests()); n != c.calls {
+					t.Errorf("the upstream saw %d requests, want %d", n, c.calls)
+				}
+			})
+		}
+	}
+}
+
+// awaitStale waits until the close has reached the idle connection.
+func awaitStale(t *testing.T, p *Pool) {
+	a := p.current.Load().addresses[0]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.idle {
+		c.socket.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := c.socket.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Fatalf("the idle connection gives %v", err)
+		}
+	}
+}
+
+// TestClientLeaves: the upstream's side is cancelled in every phase.
+func TestClientLeaves(t *testing.T) {
+	phases := map[string]string{
+		"before the answer":  "",
+		"within the head":    "HTTP/1.1 200 OK\r\nX-A",
+		"within the body":    "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+		"within the chunked": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+		"within the stream":  "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n",
+	}
+	for _, road := range roads {
+		for name, text := range phases {
+			t.Run(road.name+"/"+name, func(t *testing.T) {
+				asked, cancelled := make(chan struct{}), make(chan error, 1)
+				up := startRaw(t, func(_ int, c net.Conn, _ *http.Request) {
+					io.WriteString(c, text)
+					close(asked)
+					_, err := c.Read(make([]byte, 1))
+					cancelled <- err
+				})
+				gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{up.url}}, stock: road.stockOnly})
+				c, err := net.Dial("tcp", gate.address())
+				if err != nil {
+					t.Fatal(err)
+				}
+				io.WriteString(c, get)
+				<-asked
+				c.Close()
+				if err := <-cancelled; err == nil {
+					t.Error("the upstream's connection gave a byte instead of its end")
+				}
+				result := <-gate.done
+				if !app.IsKind(result.Err, app.KindCancelled) {
+					t.Errorf("the result is %v, want cancelled", result.Err)
+				}
+				if s := gate.pool.Status()[0]; s.Failures != 0 {
+					t.Errorf("the address is blamed for %d failures", s.Failures)
+				}
+			})
+		}
+	}
+}
+
+// TestBefore: called once, not for interim answers; it may edit the header; an
+// error of it discards the answer, and nothing of it stays in the header.
+func TestBefore(t *testing.T) {
+	refused := &app.Error{Kind: app.KindUnavailable, Code: "ledger_unavailable"}
+	for _, road := range roads {
+		for _, fails := range []bool{false, true} {
+			t.Run(road.name, func(t *testing.T) {
+				up := startRaw(t, reply("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nVary: Origin\r\nX-App: secret\r\nContent-Length: 2\r\n\r\nok"))
+				var calls atomic.Int32
+				gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{up.url}}, stock: road.stockOnly,
+					out: func(_ *http.Request, out *Outgoing) {
+						out.Before = func(status int, h http.Header) error {
+							calls.Add(1)
+							if status != 200 || h.Get("X-App") != "secret" {
+								t.Errorf("Before saw %d %v", status, h)
+							}
+							h["Ratelimit"] = []string{"r=1"}
+							if fails {
+								return refused
+							}
+							return nil
+						}
+					}})
+				g := exchangeRaw(t, gate.address(), get)
+				result := <-gate.done
+				if calls.Load() != 1 {
+					t.Errorf("called %d times", calls.Load())
+				}
+				wantHeader(t, g.header, "Ratelimit", "r=1")
+				if !fails {
+					if g.status != 200 || g.body != "ok" || !result.Sent || result.Err != nil {
+						t.Errorf("answer %d %q, result %+v", g.status, g.body, result)
+					}
+					return
+				}
+				if g.status != 503 || g.body != "ledger_unavailable" || result.Sent || !errors.Is(result.Err, refused) {
+					t.Errorf("answer %d %q, result %+v", g.status, g.body, result)
+				}
+				for _, name := range []string{"Set-Cookie", "Vary", "X-App"} {
+					wantHeader(t, g.header, name, "")
+				}
+			})
+		}
+	}
+}
+
+// TestRetractKeeps: what the caller had in the header before the answer, and
+// what Before added, survives a refused answer.
+func TestRetractKeeps(t *testing.T) {
+	e := &exchange{head: head{fields: []field{{"Vary", "Origin"}, {"Set-Cookie", "a=1"}, {"Set-Cookie", "b=2"}}}}
+	header := http.Header{"Vary": {"Cookie"}, "X-Request-Id": {"1"}}
+	e.fillHeader(header)
+	header.Add("Vary", "Accept")
+	e.retract(header)
+	if want := []string{"Cookie", "Accept"}; !slices.Equal(header["Vary"], want) || len(header) != 2 {
+		t.Errorf("the header is %v, want Vary %v", header, want)
+	}
+}
+
+// TestExpectContinue: the client's body waits until the upstream asks for it.
+func TestExpectContinue(t *testing.T) {
+	for _, road := range roads {
+		for _, c := range []struct{ name, first, status string }{
+			{"accepted", "HTTP/1.1 100 Continue\r\n\r\n", "200"}, {"refused", "HTTP/1.1 417 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "417"},
+		} {
+			t.Run(road.name+"/"+c.name, func(t *testing.T) {
+				listener, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer listener.Close()
+				go func() {
+					conn, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					defer conn.Close()
+					in := bufio.NewReader(conn)
+					request, err := http.ReadRequest(in)
+					if err != nil || request.Header.Get("Expect") != "100-continue" {
+						t.Errorf("the upstream got %v, %v", request, err)
+						return
+					}
+					io.WriteString(conn, c.first)
+					if c.status == "200" {
+						io.ReadAll(request.Body)
+						io.WriteString(conn, ok)
+					}
+				}()
+				gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{"http://" + listener.Addr().String()}}, stock: road.stockOnly})
+				client, err := net.Dial("tcp", gate.address())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer client.Close()
+				io.WriteString(client, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+				in := bufio.NewReader(client)
+				line, err := in.ReadString('\n')
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.status == "200" {
+					if !strings.HasPrefix(line, "HTTP/1.1 100 ") {
+						t.Fatalf("the client got %q before its body", line)
+					}
+					in.ReadString('\n')
+					io.WriteString(client, "hello")
+					line, _ = in.ReadString('\n')
+				}
+				if !strings.HasPrefix(line, "HTTP/1.1 "+c.status) {
+					t.Errorf("the client got %q", line)
+				}
+			})
+		}
+	}
+}
+
+// TestDuplex: request and answer stream at the same time over HTTP/1.1.
+func TestDuplex(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	echo := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		control.EnableFullDuplex()
+		buf := make([]byte, 100)
+		for {
+			n, err := r.Body.Read(buf)
+			w.Write(buf[:n])
+			control.Flush()
+			if err != nil {
+				return
+			}
+		}
+	})}
+	go echo.Serve(listener)
+	defer echo.Close()
+	gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{"http://" + listener.Addr().String()}}})
+	read, write := io.Pipe()
+	request, _ := http.NewRequest("POST", gate.server.URL, read)
+	go io.WriteString(write, "1;")
+	answer, err := gate.server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	in := bufio.NewReader(answer.Body)
+	for i, want := range []string{"1;", "2;", "3;"} {
+		if i > 0 {
+			io.WriteString(write, want)
+		}
+		if have, err := in.ReadString(';'); have != want {
+			t.Fatalf("the echo is %q, %v", have, err)
+		}
+	}
+	write.Close()
+	if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
+		t.Errorf("the echo ends with %q, %v", rest, err)
+	}
+	if result := <-gate.done; result.BytesIn != 6 || result.BytesOut != 6 || result.Err != nil {
+		t.Errorf("the result is %+v", result)
+	}
+}
+
+// TestEarlyAnswerToStream: the upstream refuses while the client still sends,
+// and the client stays silent: the answer reaches it, and the request ends. An
+// upstream that waits as silently is given up in time.
+func TestEarlyAnswerToStream(t *testing.T) {
+	for _, c := range []struct {
+		answer string
+		status int
+	}{{"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", 413}, {"", 504}} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		go func() {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			in := bufio.NewReader(conn)
+			http.ReadRequest(in)
+			io.WriteString(conn, c.answer)
+			io.Copy(io.Discard, in)
+		}()
+		gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{"http://" + listener.Addr().String()}},
+			out: func(_ *http.Request, out *Outgoing) { out.Timeout = 200 * time.Millisecond }})
+		client, err := net.Dial("tcp", gate.address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		io.WriteString(client, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+		if g := readAnswer(bufio.NewReader(client), "POST"); g.status != c.status {
+			t.Errorf("the client got %d, %v", g.status, g.err)
+		}
+		if result := <-gate.done; (result.Err == nil) != (c.status == 413) {
+			t.Errorf("the result is %v", result.Err)
+		}
+		if _, err := io.Copy(io.Discard, client); err != nil { // closed: the rest of the body is not waited for
+			t.Errorf("the connection ends with %v", err)
+		}
+	}
+}
+
+// TestStreamsAtOnce: each piece of a stream reaches the client before the
+// upstream sends the next.
+func TestStreamsAtOnce(t *testing.T) {
+	heads := map[string]string{
+		"event stream": "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 27\r\n\r\n",
+		"chunked":      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"until close":  "HTTP/1.1 200 OK\r\n\r\n",
+	}
+	for _, road := range roads {
+		for name, head := range heads {
+			t.Run(road.name+"/"+name, func(t *testing.T) {
+				next := make(chan bool)
+				up := startRaw(t, func(_ int, c net.Conn, _ *http.Request) {
+					defer c.Close()
+					io.WriteString(c, head)
+					for range 3 {
+						if !<-next {
+							return
+						}
+						event := "data: 1\n\n"
+						if name == "chunked" {
+							event = "9\r\n" + event + "\r\n"
+						}
+						io.WriteString(c, event)
+					}
+					if name == "chunked" {
+						io.WriteString(c, "0\r\n\r\n")
+					}
+				})
+				gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{up.url}}, stock: road.stockOnly})
+				answer, err := gate.server.Client().Get(gate.server.URL) // the head comes before the first piece
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer answer.Body.Close()
+				buf := make([]byte, 9)
+				for range 3 {
+					next <- true
+					if _, err := io.ReadFull(answer.Body, buf); err != nil || string(buf) != "data: 1\n\n" {
+						t.Fatalf("got %q, %v", buf, err)
+					}
+				}
+				if rest, err := io.ReadAll(answer.Body); err != nil || len(rest) > 0 {
+					t.Errorf("the stream ends with %q, %v", rest, err)
+				}
+			})
+		}
+	}
+}
+
+// TestKeepAlive: whole answers give their connection back, others do not.
+func TestKeepAlive(t *testing.T) {
+	cases := []struct {
+		name, answer string
+		conns        int
+	}{
+		{"length", ok, 1},
+		{"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 1},
+		{"204", "HTTP/1.1 204 No Content\r\n\r\n", 1},
+		{"close", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", 3},
+		{"HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 3},
+		{"HTTP/1.0 kept alive", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", 1},
+		{"both lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 3},
+		{"more than announced", ok + "more", 3},
+		{"large", "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000), 1},
+		{"large and more", "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100001), 3},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			conns := map[net.Conn]bool{}
+			up := startRaw(t, func(_ int, conn net.Conn, _ *http.Request) {
+				conns[conn] = true
+				io.WriteString(conn, c.answer)
+			})
+			gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{up.url}}})
+			client, err := net.Dial("tcp", gate.address())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			in := bufio.NewReader(client)
+			for range 3 {
+				io.WriteString(client, get)
+				if g := readAnswer(in, "GET"); g.status/100 != 2 || g.aborted {
+					t.Fatalf("answer %d %v", g.status, g.err)
+				}
+				<-gate.done
+			}
+			if len(conns) != c.conns {
+				t.Errorf("%d connections, want %d", len(conns), c.conns)
+			}
+		})
+	}
+}
+
+// TestReadsNoMoreThanTheBody: an answer that runs on after its length is never
+// taken for the next request's.
+func TestReadsNoMoreThanTheBody(t *testing.T) {
+	up := startRaw(t, func(call int, c net.Conn, r *http.Request) {
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"+r.URL.Path[1:]+"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+	})
+	gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{up.url}}})
+	for _, name := range []string{"1", "2", "3"} {
+		g := exchangeRaw(t, gate.address(), "GET /"+name+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		if g.body != name {
+			t.Fatalf("request %s got %q", name, g.body)
+		}
+	}
+}
+
+// TestTrustedForwarding: a trusted proxy's word is kept and continued.
+func TestTrustedForwarding(t *testing.T) {
+	for _, road := range roads {
+		t.Run(road.name, func(t *testing.T) {
+			up := startRaw(t, reply(ok))
+			gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{up.url}, HostHeader: "app.internal"}, stock: road.stockOnly,
+				out: func(_ *http.Request, out *Outgoing) {
+					out.PeerTrusted, out.Client = true, mustAddr("203.0.113.7")
+				}})
+			exchangeRaw(t, gate.address(), "GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\nX-Forwarded-Port: 443\r\nForwarded: for=203.0.113.7\r\n\r\n")
+			r := up.requests()[0]
+			for name, want := range map[string]string{"X-Forwarded-For": "203.0.113.7, 10.0.0.1, 127.0.0.1", "X-Forwarded-Proto": "https",
+				"X-Forwarded-Host": "shop.example", "X-Forwarded-Port": "443", "X-Real-Ip": "203.0.113.7",
+				"Forwarded": "for=203.0.113.7, for=127.0.0.1;proto=https"} {
+				wantHeader(t, r.Header, name, want)
+			}
+			if r.Host != "app.internal" {
+				t.Errorf("host %q", r.Host)
+			}
+		})
+	}
+}
+
+// TestLineBreaks: nothing that the gate or a header brings along can add a line.
+func TestLineBreaks(t *testing.T) {
+	edits := map[string]func(*http.Request, *Outgoing){
+		"header value": func(r *http.Request, _ *Outgoing) { r.Header["X-Org"] = []string{"a\r\nX-Evil: 1"} },
+		"path":         func(_ *http.Request, o *Outgoing) { o.Path = "/a HTTP/1.1\r\nX-Evil: 1\r\n\r\n" },
+		"space":        func(_ *http.Request, o *Outgoing) { o.Path = "/a b" },
+		"no slash":     func(_ *http.Request, o *Outgoing) { o.Path = "evil.example/" },
+		"query":        func(_ *http.Request, o *Outgoing) { o.RawQuery = "a=\n" },
+	}
+	for _, road := range roads {
+		for name, edit := range edits {
+			t.Run(road.name+"/"+name, func(t *testing.T) {
+				up := startRaw(t, reply(ok))
+				gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{up.url}}, stock: road.stockOnly, out: edit})
+				if g := exchangeRaw(t, gate.address(), get); g.status != 400 || len(up.requests()) != 0 {
+					t.Errorf("status %d, the upstream saw %d requests", g.status, len(up.requests()))
+				}
+			})
+		}
+	}
+}
+
+// TestServerShutdownEndsStreams: the request's context ends whatever runs.
+func TestServerShutdownEndsStreams(t *testing.T) {
+	for _, road := range roads {
+		t.Run(road.name, func(t *testing.T) {
+			up := startRaw(t, func(_ int, c net.Conn, _ *http.Request) {
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+			})
+			pool := NewPool(app.Upstream{Name: "x", Addresses: []string{up.url}}, Options{})
+			pool.stockOnly = road.stockOnly
+			ctx, cancel := context.WithCancel(context.Background())
+			gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{up.url}}, stock: road.stockOnly,
+				out: func(r *http.Request, _ *Outgoing) { *r = *r.WithContext(ctx) }})
+			answer, err := gate.server.Client().Get(gate.server.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			cancel()
+			if _, err := io.ReadAll(answer.Body); err == nil {
+				t.Error("the client took the cut answer for a whole one")
+			}
+		})
+	}
+}
