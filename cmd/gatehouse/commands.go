@@ -7,6 +7,13 @@ func (c *cli) commands() []*cobra.Command {
 	return []*cobra.Command{
 		c.initCommand(),
 		c.configCommand(),
+		c.operatorCommand(),
+		c.orgCommand(),
+		c.keyCommand(),
+		c.planCommand(),
+		c.routeCommand(),
+		c.usageCommand(),
+		c.doctorCommand(),
 		c.versionCommand(),
 		c.manCommand(),
 	}

@@ -7,8 +7,7 @@ import (
 	"strings"
 
 	"github.com/agnivade/levenshtein"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"go.yaml.in/yaml/v3"
 
 	"gatehouse/app"
 )
@@ -29,49 +28,46 @@ func (r *report) add(key, at, format string, args ...any) {
 type entry[T any] struct {
 	setting  setting[T]
 	words    []string
-	node     ast.Node // for a list of objects
-	indirect bool     // words[0] is the path of a file with the value
-	at       string   // "gatehouse.yaml:12", "GATEHOUSE_UPSTREAM", "--upstream"
+	node     *yaml.Node // for a list of objects
+	indirect bool       // words[0] is the path of a file with the value
+	at       string     // "gatehouse.yaml:12", "GATEHOUSE_UPSTREAM", "--upstream"
 }
 
 // readFile reads the configuration file's text into entries of the table.
 func readFile(name string, raw []byte, r *report) []entry[Config] {
-	parsed, err := parser.ParseBytes(raw, 0)
-	if err != nil {
-		r.add(filepath.Base(name), "", "is not YAML: %s", strings.TrimSpace(err.Error()))
-		return nil
-	}
-	if len(parsed.Docs) > 1 {
+	documents, err := parseYAML(raw)
+	switch {
+	case err != nil:
+		r.add(filepath.Base(name), "", "is not YAML: %v", err)
+	case len(documents) > 1:
 		r.add(filepath.Base(name), "", "must hold one document")
-		return nil
+	case len(documents) == 1:
+		return readMapping(documents[0], settings(), "", filepath.Base(name), r)
 	}
-	if len(parsed.Docs) == 0 || parsed.Docs[0].Body == nil {
-		return nil
-	}
-	return readMapping(parsed.Docs[0].Body, settings(), "", filepath.Base(name), r)
+	return nil
 }
 
 // readMapping walks a mapping of the file; path is the dotted key above it.
-func readMapping[T any](node ast.Node, table []setting[T], path, file string, r *report) (found []entry[T]) {
+func readMapping[T any](node *yaml.Node, table []setting[T], path, file string, r *report) (found []entry[T]) {
 	pairs, ok := pairsOf(node)
 	if !ok {
 		r.add(orRoot(path), place(file, node), "must hold keys and values")
 		return nil
 	}
 	for _, pair := range pairs {
-		key := joinKey(path, pair.Key.GetToken().Value)
-		at := place(file, pair.Key)
+		key := joinKey(path, pair.key.Value)
+		at := place(file, pair.key)
 		switch known, indirect := lookUp(table, key); {
-		case pair.Value.Type() == ast.NullType:
+		case isNull(pair.value):
 			if known == nil && !isSection(table, key) {
 				r.add(key, at, "%s", unknownKey(key, table))
 			}
 		case known != nil:
-			if e, ok := readEntry(*known, indirect, pair.Value, at, r); ok {
+			if e, ok := readEntry(*known, indirect, pair.value, at, r); ok {
 				found = append(found, e)
 			}
 		case isSection(table, key):
-			found = append(found, readMapping(pair.Value, table, key, file, r)...)
+			found = append(found, readMapping(pair.value, table, key, file, r)...)
 		default:
 			r.add(key, at, "%s", unknownKey(key, table))
 		}
@@ -81,14 +77,14 @@ func readMapping[T any](node ast.Node, table []setting[T], path, file string, r 
 
 // readEntry takes a setting's value from the file: a word, a list of words, or
 // a list of objects.
-func readEntry[T any](known setting[T], indirect bool, node ast.Node, at string, r *report) (entry[T], bool) {
+func readEntry[T any](known setting[T], indirect bool, node *yaml.Node, at string, r *report) (entry[T], bool) {
 	e := entry[T]{setting: known, node: node, indirect: indirect, at: at}
 	if known.Value.each != nil {
 		return e, true
 	}
-	items := []ast.Node{node}
-	if list, ok := node.(*ast.SequenceNode); ok && known.Value.List {
-		items = list.Values
+	items := []*yaml.Node{node}
+	if node.Kind == yaml.SequenceNode && known.Value.List {
+		items = node.Content
 	}
 	for _, item := range items {
 		word, ok := wordOf(item)
@@ -99,29 +95,6 @@ func readEntry[T any](known setting[T], indirect bool, node ast.Node, at string,
 		e.words = append(e.words, word)
 	}
 	return e, true
-}
-
-func pairsOf(node ast.Node) ([]*ast.MappingValueNode, bool) {
-	switch n := node.(type) {
-	case *ast.MappingNode:
-		return n.Values, true
-	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{n}, true
-	}
-	return nil, false
-}
-
-// wordOf returns a scalar as it was written.
-func wordOf(node ast.Node) (string, bool) {
-	switch n := node.(type) {
-	case *ast.StringNode:
-		return n.Value, true
-	case *ast.LiteralNode:
-		return strings.TrimRight(n.Value.Value, "\n"), true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		return n.GetToken().Value, true
-	}
-	return "", false
 }
 
 // lookUp finds the setting of a key, or the secret that KEY_file points to.
@@ -177,13 +150,6 @@ func nearest(word string, names []string) string {
 		}
 	}
 	return ""
-}
-
-func place(file string, node ast.Node) string {
-	if token := node.GetToken(); token != nil && token.Position != nil {
-		return fmt.Sprintf("%s:%d", file, token.Position.Line)
-	}
-	return file
 }
 
 func joinKey(path, name string) string {

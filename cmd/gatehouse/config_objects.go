@@ -4,13 +4,12 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"go.yaml.in/yaml/v3"
 )
 
 // nested is how a list of objects is read and shown.
 type nested[T any] struct {
-	decode func(to *T, key string, node ast.Node, at string, r *report)
+	decode func(to *T, key string, node *yaml.Node, at string, r *report)
 	show   func(from *T) []map[string]string // one map per object, by key, with values that are set
 	rows   func() []setting[struct{}]        // keys, docs and defaults, for the reference
 }
@@ -19,7 +18,7 @@ type nested[T any] struct {
 // check returns what is wrong with one as a whole, or an empty text.
 func objects[T, E any](at func(*T) *[]E, table []setting[E], check func(E) string) value[T] {
 	return value[T]{Kind: "list of objects", List: true, each: &nested[T]{
-		decode: func(to *T, key string, node ast.Node, place string, r *report) {
+		decode: func(to *T, key string, node *yaml.Node, place string, r *report) {
 			*at(to) = decodeObjects(key, node, place, table, check, r)
 		},
 		show: func(from *T) []map[string]string { return showObjects(*at(from), table) },
@@ -27,13 +26,12 @@ func objects[T, E any](at func(*T) *[]E, table []setting[E], check func(E) strin
 	}}
 }
 
-func decodeObjects[E any](key string, node ast.Node, place string, table []setting[E], check func(E) string, r *report) (list []E) {
-	sequence, ok := node.(*ast.SequenceNode)
-	if !ok {
+func decodeObjects[E any](key string, node *yaml.Node, place string, table []setting[E], check func(E) string, r *report) (list []E) {
+	if node.Kind != yaml.SequenceNode {
 		r.add(key, place, "must be a list of objects")
 		return nil
 	}
-	for i, item := range sequence.Values {
+	for i, item := range node.Content {
 		path, before := fmt.Sprintf("%s[%d]", key, i), len(r.problems)
 		var inner report
 		entries := readMapping(item, table, "", fileOf(place), &inner)
@@ -77,12 +75,12 @@ func plainRows[E any](table []setting[E]) (rows []setting[struct{}]) {
 }
 
 // parseObjects reads a list of objects from one word of the environment.
-func parseObjects(word string) (ast.Node, error) {
-	parsed, err := parser.ParseBytes([]byte(word), 0)
-	if err != nil || len(parsed.Docs) != 1 || parsed.Docs[0].Body == nil {
+func parseObjects(word string) (*yaml.Node, error) {
+	documents, err := parseYAML([]byte(word))
+	if err != nil || len(documents) != 1 {
 		return nil, fmt.Errorf("must be a list of objects as JSON or YAML")
 	}
-	return parsed.Docs[0].Body, nil
+	return documents[0], nil
 }
 
 // checkIssuer says what is wrong with an outside issuer as a whole.

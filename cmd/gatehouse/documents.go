@@ -9,9 +9,7 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"go.yaml.in/yaml/v3"
 
 	"gatehouse/app"
 )
@@ -41,19 +39,16 @@ func readInput(path string, stdin io.Reader) (raw []byte, name string, err error
 }
 
 func parseDocuments[T any](raw []byte, name string) (list []T, err error) {
-	parsed, err := parser.ParseBytes(raw, 0)
+	documents, err := parseYAML(raw)
 	if err != nil {
-		return nil, app.Invalid(name, "is neither YAML nor JSON: %s", strings.TrimSpace(err.Error()))
+		return nil, app.Invalid(name, "is neither YAML nor JSON: %v", err)
 	}
 	var r report
-	for _, document := range parsed.Docs {
-		if document.Body == nil {
-			continue
-		}
+	for _, document := range documents {
 		var item T
-		checkNames(document.Body, reflect.TypeFor[T](), "", name, &r)
+		checkNames(document, reflect.TypeFor[T](), "", name, &r)
 		if len(r.problems) == 0 {
-			decodeDocument(document.Body, &item, name, &r)
+			decodeDocument(document, &item, name, &r)
 		}
 		list = append(list, item)
 	}
@@ -67,9 +62,9 @@ func parseDocuments[T any](raw []byte, name string) (list []T, err error) {
 }
 
 // decodeDocument goes through JSON, because the nouns say there how they read.
-func decodeDocument(node ast.Node, to any, name string, r *report) {
+func decodeDocument(node *yaml.Node, to any, name string, r *report) {
 	var loose any
-	err := yaml.NodeToValue(node, &loose)
+	err := node.Decode(&loose)
 	if err == nil {
 		var raw []byte
 		if raw, err = json.Marshal(loose); err == nil {
@@ -83,7 +78,7 @@ func decodeDocument(node ast.Node, to any, name string, r *report) {
 		r.add(wrong.Field, place(name, node), "must be %s, not %s", kindForPeople(wrong.Type), wrong.Value)
 		return
 	}
-	r.add(name, "", "%s", strings.TrimPrefix(err.Error(), "json: "))
+	r.add(name, "", "%s", strings.TrimPrefix(strings.TrimPrefix(err.Error(), "json: "), "yaml: "))
 }
 
 func kindForPeople(t reflect.Type) string {
@@ -101,14 +96,14 @@ func kindForPeople(t reflect.Type) string {
 }
 
 // checkNames compares the keys of a document with the JSON names of a type.
-func checkNames(node ast.Node, t reflect.Type, path, file string, r *report) {
+func checkNames(node *yaml.Node, t reflect.Type, path, file string, r *report) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	switch t.Kind() {
 	case reflect.Slice:
-		if list, ok := node.(*ast.SequenceNode); ok {
-			for i, item := range list.Values {
+		if node.Kind == yaml.SequenceNode {
+			for i, item := range node.Content {
 				checkNames(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i), file, r)
 			}
 		}
@@ -126,11 +121,11 @@ func checkNames(node ast.Node, t reflect.Type, path, file string, r *report) {
 	}
 }
 
-func checkName(pair *ast.MappingValueNode, t reflect.Type, path, file string, r *report) {
-	key := pair.Key.GetToken().Value
+func checkName(pair pair, t reflect.Type, path, file string, r *report) {
+	key := pair.key.Value
 	for i := range t.NumField() {
 		if jsonName(t.Field(i)) == key {
-			checkNames(pair.Value, t.Field(i).Type, joinKey(path, key), file, r)
+			checkNames(pair.value, t.Field(i).Type, joinKey(path, key), file, r)
 			return
 		}
 	}
@@ -139,7 +134,7 @@ func checkName(pair *ast.MappingValueNode, t reflect.Type, path, file string, r 
 	if near := nearest(key, names); near != "" {
 		message = "there is no such name here; did you mean " + near + "?"
 	}
-	r.add(joinKey(path, key), place(file, pair.Key), "%s", message)
+	r.add(joinKey(path, key), place(file, pair.key), "%s", message)
 }
 
 func jsonNames(t reflect.Type) (names []string) {

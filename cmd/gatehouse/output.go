@@ -79,3 +79,10 @@ func orDash(text string) string {
 	}
 	return text
 }
+
+// line writes a document as one line of JSON.
+func (c *cli) line(document any) error {
+	out := json.NewEncoder(c.out)
+	out.SetEscapeHTML(false)
+	return out.Encode(document)
+}

@@ -67,7 +67,6 @@ func (c *cli) root() *cobra.Command {
 		SilenceErrors:     true,
 		Args:              cobra.ArbitraryArgs,
 		RunE:              showGroup,
-		PersistentPreRun:  func(*cobra.Command, []string) { c.ran = true },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -80,7 +79,22 @@ func (c *cli) root() *cobra.Command {
 	flags.StringArrayVar(&c.set, "set", nil, "set a key of the configuration, such as log.level=debug; repeatable")
 	flags.BoolVar(&c.json, "json", false, "answer with one JSON document")
 	root.AddCommand(c.commands()...)
+	c.noteRuns(root)
 	return root
+}
+
+// noteRuns notes when a command begins: an error before that is about the
+// command line.
+func (c *cli) noteRuns(cmd *cobra.Command) {
+	if inner := cmd.RunE; inner != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			c.ran = true
+			return inner(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		c.noteRuns(sub)
+	}
 }
 
 // settingAnnotation marks a flag that is a setting of the configuration.

@@ -1,0 +1,9 @@
+//go:build !unix
+
+package main
+
+// ownerOf is unknown where files have no numeric owner.
+func ownerOf(string) (uid int, known bool) { return 0, false }
+
+// freeSpace is unknown on this system.
+func freeSpace(string) (bytes uint64, known bool) { return 0, false }
