@@ -1,0 +1,291 @@
+package limit
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gatehouse/app"
+)
+
+func named(name string, requests int64, window time.Duration) app.RateLimit {
+	return app.RateLimit{Name: name, Requests: requests, Window: app.Duration(window)}
+}
+
+// take takes n units now.
+func take(t testing.TB, a Authority, n int64, cells ...*Cell) Decision {
+	t.Helper()
+	d := a.Take(context.Background(), time.Now(), n, cells)
+	if d.Err != nil {
+		t.Fatalf("no decision: %v", d.Err)
+	}
+	return d
+}
+
+// passes counts how many of tries pass.
+func passes(t testing.TB, a Authority, tries int, n int64, cells ...*Cell) (passed int64) {
+	t.Helper()
+	for range tries {
+		if take(t, a, n, cells...).OK {
+			passed++
+		}
+	}
+	return passed
+}
+
+func TestBurstPassesAndThenNothing(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		cell := a.Cell(OrgCell("org_1", "hour"), named("hour", 50, time.Hour))
+		if got := passes(t, a, 80, 1, cell); got != 50 {
+			t.Fatalf("%d of 80 passed where the burst is 50", got)
+		}
+		d := take(t, a, 1, cell)
+		if d.OK || d.Refused != cell || d.RetryAfter <= 0 || d.RetryAfter > 72*time.Second {
+			t.Errorf("a unit refills in 72 s; the refusal says %+v", d)
+		}
+		if state := cell.State(time.Now()); state.Remaining != 0 || state.Reset <= 59*time.Minute || state.Reset > time.Hour {
+			t.Errorf("a used-up cell: %+v", state)
+		}
+	})
+}
+
+func TestBurstIsApartFromTheRate(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		l := named("hour", 1000, time.Hour)
+		l.Burst = 3
+		if got := passes(t, a, 10, 1, a.Cell(OrgCell("org_1", "hour"), l)); got != 3 {
+			t.Errorf("%d passed where the burst is 3", got)
+		}
+	})
+}
+
+func TestWeightsTakeSeveralUnits(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		cell := a.Cell(OrgCell("org_1", "hour"), named("hour", 100, time.Hour))
+		if got := passes(t, a, 20, 7, cell); got != 14 {
+			t.Errorf("%d requests of 7 units passed where 14 fit in 100", got)
+		}
+		if d := take(t, a, 3, cell); d.OK {
+			t.Error("3 units passed where 2 were left")
+		}
+		if d := take(t, a, 2, cell); !d.OK {
+			t.Errorf("the last 2 units were refused: %+v", d)
+		}
+	})
+}
+
+func TestMoreThanTheCapacityNeverPassesAndSaysSo(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		small := a.Cell(OrgCell("org_1", "small"), named("small", 5, time.Hour))
+		large := a.Cell(OrgCell("org_1", "large"), named("large", 100, time.Hour))
+		d := take(t, a, 6, large, small)
+		if d.OK || !d.TooLarge || d.Refused != small || d.RetryAfter != 0 {
+			t.Fatalf("6 units of a cell of 5: %+v", d)
+		}
+		problem := d.Problem(time.Now())
+		if problem.Code != "exceeds_rate_limit" || problem.Kind != app.KindRateLimited || problem.RetryAfter != 0 {
+			t.Errorf("the refusal reads %+v", problem)
+		}
+		if got := passes(t, a, 200, 1, large); got != 100 {
+			t.Errorf("%d of 100 were left: the refusal took some", got)
+		}
+	})
+}
+
+func TestAllCellsOrNone(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		org := a.Cell(OrgCell("org_1", "hour"), named("hour", 100, time.Hour))
+		key := a.Cell(KeyCell("org_1", "key_1", "hour"), named("hour", 10, time.Hour))
+		route := a.Cell(RouteCell("org_1", "rte_1", "hour"), named("hour", 30, time.Hour))
+		if got := passes(t, a, 40, 1, org, key, route); got != 10 {
+			t.Fatalf("%d passed where the key has 10", got)
+		}
+		if d := take(t, a, 1, org, key, route); d.Refused != key {
+			t.Errorf("the refusal names %v", d.Refused)
+		}
+		if got := passes(t, a, 40, 1, org, route); got != 20 {
+			t.Errorf("%d passed where the route had 20 left: refusals took some", got)
+		}
+		if got := passes(t, a, 100, 1, org); got != 70 {
+			t.Errorf("%d passed where the organization had 70 left: refusals took some", got)
+		}
+	})
+}
+
+// Cells of different owners are in different hash slots.
+func TestAllCellsOrNoneOverOwners(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		one := a.Cell(OrgCell("org_1", "hour"), named("hour", 50, time.Hour))
+		two := a.Cell(OrgCell("org_2", "hour"), named("hour", 5, time.Hour))
+		if got := passes(t, a, 20, 1, one, two); got != 5 {
+			t.Errorf("%d passed where 5 fit", got)
+		}
+		if got := passes(t, a, 60, 1, one); got < 44 || got > 45 {
+			t.Errorf("%d passed where 45 were left", got)
+		}
+	})
+}
+
+func TestDryRunCountsAndNeverRefuses(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		dryLimit := named("trial", 4, time.Hour)
+		dryLimit.Mode = app.LimitModeDryRun
+		dry := a.Cell(OrgCell("org_1", "trial"), dryLimit)
+		firm := a.Cell(OrgCell("org_1", "hour"), named("hour", 10, time.Hour))
+		would := 0
+		for i := range 10 {
+			d := take(t, a, 1, dry, firm)
+			if !d.OK {
+				t.Fatalf("request %d was refused by %s", i, d.Refused.Key())
+			}
+			if d.WouldRefuse == dry {
+				would++
+			}
+		}
+		if would != 6 || dry.WouldRefuse() != 6 {
+			t.Errorf("a trial of 4 would refuse 6 of 10; reported %d, counted %d", would, dry.WouldRefuse())
+		}
+		if d := take(t, a, 1, dry, firm); d.OK || d.Refused != firm {
+			t.Errorf("the eleventh: %+v", d)
+		}
+		if dry.WouldRefuse() != 6 {
+			t.Error("a request that another limit refused was counted")
+		}
+		if d := take(t, a, 5, dry); !d.OK || d.WouldRefuse != dry {
+			t.Errorf("more than the trial's capacity: %+v", d)
+		}
+	})
+}
+
+func TestUnitsRefillAtTheRate(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		l := named("second", 200, time.Second)
+		l.Burst = 20
+		cell := a.Cell(OrgCell("org_1", "second"), l)
+		begun, passed, last := time.Now(), int64(0), time.Now()
+		for passed < 120 {
+			if d := take(t, a, 1, cell); d.OK {
+				passed, last = passed+1, time.Now()
+			}
+			if time.Since(begun) > 60*time.Second {
+				t.Fatalf("only %d passed in a minute", passed)
+			}
+		}
+		// The clock of Redis runs in microseconds and the reply takes a while.
+		if most := 20 + int64(200*last.Sub(begun).Seconds()) + 1; passed > most {
+			t.Errorf("%d passed in %s, where at most %d may", passed, last.Sub(begun), most)
+		}
+	})
+}
+
+func TestConcurrentTakersGetExactlyTheLimit(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		replicas := []Authority{join(), join(), join()}
+		const limit = 3000
+		var passed atomic.Int64
+		var all sync.WaitGroup
+		for _, a := range replicas {
+			org := a.Cell(OrgCell("org_1", "day"), named("day", limit, 24*time.Hour))
+			key := a.Cell(KeyCell("org_1", "key_1", "day"), named("day", limit*2, 24*time.Hour))
+			for range 4 {
+				all.Go(func() {
+					for refusals := 0; refusals < 50; {
+						if take(t, a, 1, org, key).OK {
+							passed.Add(1)
+						} else {
+							refusals++
+						}
+					}
+				})
+			}
+		}
+		all.Wait()
+		// A few units refill during the test, one each 28.8 s.
+		if got := passed.Load(); got > limit+2 || got < limit*98/100 {
+			t.Errorf("%d passed where %d may", got, limit)
+		}
+	})
+}
+
+func TestRandomWeightsNeverPassTheLimit(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		replicas := []Authority{join(), join()}
+		const limit = 5000
+		var units atomic.Int64
+		var all sync.WaitGroup
+		for i, a := range replicas {
+			cell := a.Cell(OrgCell("org_1", "day"), named("day", limit, 24*time.Hour))
+			for j := range 3 {
+				random := rand.New(rand.NewPCG(uint64(i), uint64(j)))
+				all.Go(func() {
+					for refusals := 0; refusals < 60; {
+						n := 1 + random.Int64N(40)
+						if take(t, a, n, cell).OK {
+							units.Add(n)
+						} else {
+							refusals++
+						}
+					}
+				})
+			}
+		}
+		all.Wait()
+		if got := units.Load(); got > limit+2 || got < limit*98/100 {
+			t.Errorf("%d units passed where %d may", got, limit)
+		}
+	})
+}
+
+func TestChangedLimitHoldsForThoseWhoHoldTheCell(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		key := OrgCell("org_1", "hour")
+		cell := a.Cell(key, named("hour", 10, time.Hour))
+		if got := passes(t, a, 20, 1, cell); got != 10 {
+			t.Fatalf("%d of 10 passed", got)
+		}
+		if a.Cell(key, named("hour", 25, time.Hour)) != cell {
+			t.Fatal("a changed limit made another cell")
+		}
+		if got := passes(t, a, 40, 1, cell); got < 14 || got > 15 {
+			t.Errorf("raised from 10 (used up) to 25: %d more passed", got)
+		}
+		a.Cell(key, named("hour", 5, time.Hour))
+		if got := passes(t, a, 10, 1, cell); got != 0 {
+			t.Errorf("lowered to 5 with 25 used: %d more passed", got)
+		}
+	})
+}
+
+func TestCancelledRequestGetsNoDecisionAndTakesNothing(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		cell := a.Cell(OrgCell("org_1", "hour"), named("hour", 20, time.Hour))
+		left, leave := context.WithCancel(t.Context())
+		leave()
+		taken := int64(0)
+		for range 5 {
+			if d := a.Take(left, time.Now(), 1, []*Cell{cell}); d.OK {
+				taken++
+			} else if !app.IsKind(d.Err, app.KindCancelled) {
+				t.Fatalf("a caller who has left: %+v", d)
+			}
+		}
+		// Units of those who left are given back in time with the next calls;
+		// none may be given twice.
+		if got := passes(t, a, 40, 1, cell) + taken; got > 20 || got < 20-5 {
+			t.Errorf("%d of 20 passed", got)
+		}
+	})
+}
