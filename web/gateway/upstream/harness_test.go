@@ -2,9 +2,11 @@ package upstream
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -218,3 +220,23 @@ func readAnswer(in *bufio.Reader, method string) (g got) {
 func (g *testGate) address() string { return g.server.Listener.Addr().String() }
 
 func mustAddr(text string) netip.Addr { return netip.MustParseAddr(text) }
+
+// slogTo sends the message of each record to the channel.
+func slogTo(messages chan<- string) *slog.Logger { return slog.New(messageHandler(messages)) }
+
+type messageHandler chan<- string
+
+func (messageHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (h messageHandler) WithAttrs([]slog.Attr) slog.Handler     { return h }
+func (h messageHandler) WithGroup(string) slog.Handler          { return h }
+func (h messageHandler) Handle(_ context.Context, r slog.Record) error {
+	h <- r.Message
+	return nil
+}
+
+// await looks until it is so; a test that waits in vain ends by its timeout.
+func await(so func() bool) {
+	for !so() {
+		time.Sleep(100 * time.Microsecond)
+	}
+}
