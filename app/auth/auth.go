@@ -69,7 +69,7 @@ func New(o Options) *Service {
 	if o.Bounds == (Bounds{}) {
 		o.Bounds = DefaultBounds()
 	}
-	return &Service{o: o, hasher: newHasher(runtime.NumCPU()),
+	return &Service{o: o, hasher: newHasher(runtime.NumCPU(), currentCost),
 		guard: &guard{shared: o.Counter, local: NewMemoryCounter(o.Now), bounds: o.Bounds}}
 }
 
@@ -176,8 +176,10 @@ func normalEmail(email string) string { return strings.ToLower(strings.TrimSpace
 // checkEmail says what is wrong with an address that normalEmail answered.
 func checkEmail(email string) *app.FieldError {
 	local, domain, ok := strings.Cut(email, "@")
-	bad := strings.ContainsFunc(email, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`<>(),;:"\[]`, r) })
-	if !ok || local == "" || domain == "" || bad || strings.Contains(domain, "@") || len(email) > 254 || !utf8.ValidString(email) {
+	bad := strings.ContainsFunc(email, func(r rune) bool {
+		return r <= ' ' || r == 0x7f || r == utf8.RuneError || strings.ContainsRune(`<>(),;:"\[]`, r)
+	})
+	if !ok || local == "" || domain == "" || bad || strings.Contains(domain, "@") || len(email) > 254 {
 		return &app.FieldError{Field: "email", Message: "must be an e-mail address, such as mara@example.com"}
 	}
 	return nil

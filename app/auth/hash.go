@@ -94,6 +94,7 @@ func (p phc) derive(password string) []byte {
 // hasher computes few hashes at once: each takes tens of megabytes and a whole
 // core, which the gate needs too.
 type hasher struct {
+	cost     cost // of new hashes
 	slots    chan struct{}
 	waiting  atomic.Int64
 	queue    int64         // how many may wait for a slot
@@ -101,9 +102,9 @@ type hasher struct {
 	dummy    phc           // what an unknown account's password is held against
 }
 
-func newHasher(parallel int) *hasher {
-	h := &hasher{slots: make(chan struct{}, parallel), queue: int64(4 * parallel), patience: 3 * time.Second}
-	h.dummy = phc{cost: currentCost, salt: make([]byte, saltLength), key: make([]byte, keyLength)}
+func newHasher(parallel int, cost cost) *hasher {
+	h := &hasher{cost: cost, slots: make(chan struct{}, parallel), queue: int64(4 * parallel), patience: 3 * time.Second}
+	h.dummy = phc{cost: cost, salt: make([]byte, saltLength), key: make([]byte, keyLength)}
 	rand.Read(h.dummy.salt) // never fails: crypto/rand aborts the program instead
 	rand.Read(h.dummy.key)
 	return h
@@ -137,7 +138,7 @@ func busy() error {
 
 // hash answers the PHC string of a new password.
 func (h *hasher) hash(ctx context.Context, password string) (text string, err error) {
-	p := phc{cost: currentCost, salt: make([]byte, saltLength), key: make([]byte, keyLength)}
+	p := phc{cost: h.cost, salt: make([]byte, saltLength), key: make([]byte, keyLength)}
 	rand.Read(p.salt)
 	err = h.do(ctx, func() { p.key = p.derive(password) })
 	return p.String(), err
@@ -154,5 +155,5 @@ func (h *hasher) verify(ctx context.Context, hash, password string) (ok, stale b
 		}
 	}
 	err = h.do(ctx, func() { ok = subtle.ConstantTimeCompare(against.derive(password), against.key) == 1 })
-	return ok && hash != "", against.cost != currentCost, err
+	return ok && hash != "", against.cost != h.cost, err
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	_ "embed"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -39,30 +40,49 @@ func CheckPassword(password string, own ...string) *app.FieldError {
 	case isCommon(password):
 		return wrong("is too easy to guess; take a few words that nobody else would put together")
 	}
-	low := strings.ToLower(password)
-	for _, word := range own {
-		word, _, _ = strings.Cut(strings.ToLower(word), "@")
-		if len(word) >= 4 && strings.Contains(low, word) && len(low)-len(word) < 6 {
-			return wrong("must not be made of your name or e-mail address")
-		}
+	if isOwn(strings.ToLower(password), own) {
+		return wrong("must not be made of your name or e-mail address")
 	}
 	return nil
 }
 
+// isOwn reports whether, without a word of the person's own, too little is left.
+func isOwn(low string, own []string) bool {
+	for _, text := range own {
+		local, _, _ := strings.Cut(strings.ToLower(text), "@")
+		for word := range strings.FieldsSeq(local) {
+			rest := strings.Map(lettersOnly, strings.ReplaceAll(low, word, ""))
+			if len(word) >= 3 && strings.Contains(low, word) && utf8.RuneCountInString(rest) < 4 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func lettersOnly(r rune) rune {
+	if unicode.IsLetter(r) {
+		return r
+	}
+	return -1
+}
+
 // isCommon reports whether guessers try the password early.
 func isCommon(password string) bool {
-	low := strings.ToLower(norm.NFKC.String(password))
-	core := strings.NewReplacer(" ", "", "-", "", "_", "", ".", "").Replace(plain(low))
-	core = strings.TrimFunc(core, func(r rune) bool { return r < 'a' || r > 'z' })
-	for word := range strings.FieldsSeq(commonWords) {
-		if core == word || core == word+word {
-			return true
+	low := strings.NewReplacer(" ", "", "-", "", "_", "", ".", "").Replace(strings.ToLower(norm.NFKC.String(password)))
+	notLetter := func(r rune) bool { return !unicode.IsLetter(r) }
+	tail := strings.TrimRightFunc(low, notLetter) // digits at the end are no letters in disguise
+	for _, core := range []string{plain(tail), plain(strings.TrimLeftFunc(tail, notLetter))} {
+		for word := range strings.FieldsSeq(commonWords) {
+			if core == word || core == word+word {
+				return true
+			}
 		}
 	}
 	return runs(low) || repeats(low)
 }
 
-// plain undoes the usual dressing of letters.
+// plain undoes the usual disguises of letters.
 func plain(low string) string {
 	return strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "@", "a", "5", "s", "$", "s", "7", "t", "!", "i").Replace(low)
 }
