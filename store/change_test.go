@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"sync"
 	"testing"
+	"time"
 
 	"gatehouse/app"
 )
@@ -118,8 +119,10 @@ func TestChangesFollowTheOrderOfCommits(t *testing.T) {
 			})
 		}
 		defer writers.Wait()
+		soon, cancel := context.WithTimeout(t.Context(), time.Minute) // a lost change fails, and does not hang
+		defer cancel()
 		for after < last {
-			list, err := s.Changes(t.Context(), after, 7)
+			list, err := s.Changes(soon, after, 7)
 			if err != nil {
 				t.Fatal(err)
 			}

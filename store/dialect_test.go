@@ -90,6 +90,20 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestOpenSaysThatTheUserMayNot(t *testing.T) {
+	_, dsn := storetest.NewPostgres(t)
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("CREATE ROLE guest LOGIN"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(t.Context(), Options{DSN: strings.Replace(dsn, "gatehouse@", "guest@", 1)})
+	wantKind(t, err, app.KindInternal, "schema_failed")
+}
+
 func textFile(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "notes.txt")
 	if err := os.WriteFile(path, []byte(strings.Repeat("not a database\n", 100)), 0o600); err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"gatehouse/app"
@@ -55,8 +56,9 @@ func (s *Store) InsertKey(ctx context.Context, org app.OrgID, k app.Key) error {
 func (t *tx) insertKey(org app.OrgID, k app.Key) error {
 	k.OrgID = org
 	t.changed("key", string(k.ID), org)
-	_, err := t.exec(`INSERT INTO main.`+keyTable(org)+` (`+keyColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`, keyFields(&k)...)
+	_, err := t.exec(`INSERT INTO main.`+keyTable(org)+` (`+keyColumns+`, search)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+		append(keyFields(&k), strings.ToLower(k.Name))...)
 	switch {
 	case isUnique(err):
 		return app.Conflict("key_taken", "There is such a key already.")
@@ -108,7 +110,7 @@ func filterKeys(l *listing, p app.Page, now time.Time) error {
 	default:
 		return app.Invalid("filter", "must be active, expired or revoked")
 	}
-	return l.contains("LOWER(name)", p.Search)
+	return l.contains("search", p.Search)
 }
 
 // KeyByHash finds the key of whichever owner by the SHA-256 of its secret.

@@ -106,7 +106,7 @@ func TestKeysListsByState(t *testing.T) {
 		s.now = func() time.Time { return at(100) }
 		base := byte(10 + len(owner))
 		active, expired, revoked, old := newKey(base, 1), newKey(base+1, 2), newKey(base+2, 3), newKey(base+3, 4)
-		active.ExpiresAt, expired.ExpiresAt, active.Name = time.Time{}, at(100), "Deploy"
+		active.ExpiresAt, expired.ExpiresAt, active.Name = time.Time{}, at(100), "Über-Deploy"
 		insertKeys(t, s, owner, active, expired, revoked, old)
 		if _, err := s.RevokeKey(t.Context(), owner, revoked.ID, at(50)); err != nil {
 			t.Fatal(err)
@@ -119,7 +119,7 @@ func TestKeysListsByState(t *testing.T) {
 			want string
 		}{
 			{app.Page{}, "[54321]"}, {app.Page{Filter: "active"}, "[541]"}, {app.Page{Filter: "expired"}, "[2]"},
-			{app.Page{Filter: "revoked"}, "[3]"}, {app.Page{Search: "dEPL"}, "[1]"}, {app.Page{Limit: 2}, "[54]"},
+			{app.Page{Filter: "revoked"}, "[3]"}, {app.Page{Search: "üBER-dEPL"}, "[1]"}, {app.Page{Limit: 2}, "[54]"},
 		} {
 			list, err := s.Keys(t.Context(), owner, row.page)
 			got := "["

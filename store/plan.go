@@ -26,14 +26,14 @@ func scanPlan(row scanner) (p app.Plan, err error) {
 // Plans lists all plans, the cheapest first, those "as agreed" last.
 func (s *Store) Plans(ctx context.Context) (list []app.Plan, err error) {
 	err = s.systemRead(ctx, "plans belong to no organization", func(tx *tx) error {
-		list, err = tx.plans("")
+		list, err = tx.plans("price NULLS LAST, slug")
 		return err
 	})
 	return list, err
 }
 
-func (t *tx) plans(suffix string) ([]app.Plan, error) {
-	return rows(t, scanPlan, `SELECT `+planColumns+` FROM plan ORDER BY price NULLS LAST, slug`+suffix)
+func (t *tx) plans(order string) ([]app.Plan, error) {
+	return rows(t, scanPlan, `SELECT `+planColumns+` FROM plan ORDER BY `+order)
 }
 
 // Plan finds a plan by its slug.
@@ -49,12 +49,12 @@ func (s *Store) Plan(ctx context.Context, slug string) (p app.Plan, err error) {
 // says what it did. Created and updated plans have the store's time.
 func (s *Store) UpsertPlans(ctx context.Context, list []app.Plan) (done app.Applied, err error) {
 	err = s.system(ctx, "plans belong to no organization", func(tx *tx) error {
-		known, err := tx.plans(tx.dialect.lockRow)
+		// In one order everywhere, so that two callers cannot wait for each other.
+		known, err := tx.plans("slug" + tx.dialect.lockRow)
 		if err != nil {
 			return err
 		}
 		before := index(known, func(p app.Plan) string { return p.Slug })
-		// In one order everywhere, so that two callers cannot wait for each other.
 		for _, p := range sorted(list, func(p app.Plan) string { return p.Slug }) {
 			old, exists := before[p.Slug]
 			p.CreatedAt, p.UpdatedAt = old.CreatedAt, old.UpdatedAt

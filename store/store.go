@@ -71,7 +71,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		err = s.migrate(ctx, files, "schema_migration")
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(cannotMigrate(err), s.Close())
 	}
 	return s, nil
 }
@@ -125,4 +125,14 @@ func cannotOpen(engine string, err error) error {
 	return &app.Error{Kind: app.KindUnavailable, Code: "store_unavailable",
 		Message: "The " + engine + " database cannot be opened.",
 		Advice:  "Check that it exists, runs, and that this user may use it.", Err: err}
+}
+
+// cannotMigrate says that the schema cannot be brought up to date; err holds why.
+func cannotMigrate(err error) error {
+	if !app.IsKind(err, app.KindInternal) {
+		return err
+	}
+	return &app.Error{Kind: app.KindInternal, Code: "schema_failed",
+		Message: "The database's schema could not be brought up to date.",
+		Advice:  "Check that the database's user owns the schema main, or may create it.", Err: err}
 }

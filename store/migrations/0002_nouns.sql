@@ -65,6 +65,7 @@ CREATE TABLE api_key (
 	last_used_at BIGINT NOT NULL,     -- 0: never
 	created_at   BIGINT NOT NULL,
 	created_by   TEXT NOT NULL,
+	search       TEXT NOT NULL,       -- name in lower case, by Go's rules on both engines
 	PRIMARY KEY (org_id, id)
 );
 CREATE INDEX api_key_newest ON api_key (org_id, created_at, id);
@@ -88,6 +89,7 @@ CREATE TABLE operator_key (
 	last_used_at BIGINT NOT NULL,
 	created_at   BIGINT NOT NULL,
 	created_by   TEXT NOT NULL,
+	search       TEXT NOT NULL,       -- name in lower case, by Go's rules on both engines
 	PRIMARY KEY (org_id, id)
 );
 CREATE INDEX operator_key_newest ON operator_key (org_id, created_at, id);
