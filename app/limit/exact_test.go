@@ -146,7 +146,7 @@ func TestReplicasKeepTheLimitOverEveryInterval(t *testing.T) {
 			s := &troupe{stage: newStage(t), limit: l, random: rand.New(rand.NewPCG(7, uint64(i)))}
 			s.model = newBucket(l, s.Now())
 			s.replicas = []member{s.join(), s.join(), s.join()}
-			for range 25 {
+			for range 10 {
 				s.play()
 			}
 			t.Logf("%d passed, %d without a call", s.passed, s.fromLease)

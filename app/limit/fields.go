@@ -19,7 +19,7 @@ import (
 // organization, so that names differ.
 func describe(r *rule) (name, policy string) {
 	label := r.limit.Name
-	if r.scope != ScopeOrg {
+	if r.scope != ScopeOrg && string(r.scope) != label {
 		label = string(r.scope) + "." + label
 	}
 	name = strconv.Quote(label) // a label holds nothing that would be escaped
