@@ -1,0 +1,139 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"gatehouse/app"
+	"gatehouse/web/gateway/clientaddr"
+	"gatehouse/web/respond"
+)
+
+// HeaderStatus tells a proxy that only understands 401 and 403 (nginx) which
+// status the refusal has in truth.
+const HeaderStatus = "X-Gatehouse-Status"
+
+// Authorize answers GET /v1/authorize for nginx auth_request, Traefik, Caddy
+// and Envoy: 200 with identity headers, or the refusal. The request is counted
+// before the answer; how the app answered stays unknown. `?refuse=403` turns
+// every refusal but 401 into 403, for nginx.
+func (g *Gateway) Authorize(w http.ResponseWriter, r *http.Request) {
+	x := newExchange(g, w, r)
+	defer x.leave()
+	x.requestID = respond.AssignRequestID(w, r)
+	x.from, x.trusted = clientaddr.Of(r, g.Trusted)
+	err := g.authorize(x)
+	if err != nil && r.URL.Query().Get("refuse") == "403" {
+		err = asForbidden(w, err)
+	}
+	g.recordDecision(x, err)
+}
+
+func (g *Gateway) authorize(x *exchange) error {
+	method, host, uri := originalRequest(x.r)
+	if err := x.enterAs(method, host, uri); err != nil {
+		return err
+	}
+	if err := g.decide(x.r.Context(), x, find(x.r.Header, x.route.modes)); err != nil {
+		return err
+	}
+	if err := g.count(x); err != nil {
+		return err
+	}
+	h := x.w.Header()
+	h[HeaderRequestID] = []string{x.requestID}
+	if err := x.identityToApp(h); err != nil {
+		return err
+	}
+	x.limitFields(h)
+	h["Cache-Control"] = []string{"no-store"}
+	x.w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// count makes durable that the request passed, and waits for it.
+func (g *Gateway) count(x *exchange) error {
+	x.forwarded = true
+	if x.route.meters.none() {
+		return nil
+	}
+	x.ticket, x.metered = g.Ledger.Begin(x.intent()), true
+	return x.ticket.Wait(x.r.Context())
+}
+
+// recordDecision is record for a request that another proxy forwards.
+func (g *Gateway) recordDecision(x *exchange, err error) {
+	if err == nil {
+		x.result.Status = http.StatusOK
+	}
+	if x.metered {
+		g.Ledger.Settle(x.ticket, app.Outcome{}) // how the app answers is not seen here
+		x.metered = false
+	}
+	g.record(x, err)
+}
+
+// asForbidden keeps 401, and hides every other status behind 403.
+func asForbidden(w http.ResponseWriter, err error) error {
+	known := *app.AsError(err)
+	status := respond.Status(&known)
+	w.Header()[HeaderStatus] = []string{strconv.Itoa(status)}
+	if status != http.StatusUnauthorized {
+		known.Kind = app.KindForbidden
+	}
+	return &known
+}
+
+// originalRequest reads what the proxy asks about: nginx sets X-Original-*,
+// Traefik and Caddy X-Forwarded-*, Envoy appends the path to ours.
+func originalRequest(r *http.Request) (method, host, uri string) {
+	method = firstHeader(r, "X-Original-Method", "X-Forwarded-Method")
+	if method == "" {
+		method = r.Method
+	}
+	host = firstHeader(r, "X-Forwarded-Host")
+	if host == "" {
+		host = r.Host
+	}
+	uri = firstHeader(r, "X-Original-Uri", "X-Forwarded-Uri")
+	if uri == "" {
+		if _, rest, ok := strings.Cut(r.URL.EscapedPath(), AuthorizePath); ok {
+			uri = rest
+		}
+	}
+	uri, _, _ = strings.Cut(uri, "?")
+	if uri == "" {
+		uri = "/"
+	}
+	return method, host, uri
+}
+
+// AuthorizePath is where Authorize is mounted; Envoy's prefix comes below it.
+const AuthorizePath = "/v1/authorize"
+
+func firstHeader(r *http.Request, names ...string) string {
+	for _, name := range names {
+		if values := r.Header[name]; len(values) > 0 {
+			return values[0]
+		}
+	}
+	return ""
+}
+
+// enterAs finds the route of a request that another proxy holds. Where no
+// route was defined, any path wants an API key.
+func (x *exchange) enterAs(method, host, escapedPath string) error {
+	x.book = x.g.book.Load()
+	if len(x.book.routes) == 0 {
+		x.route, x.weight = x.book.keyed, app.DefaultWeight
+		return nil
+	}
+	if err := x.find(method, host, escapedPath); err != nil {
+		return err
+	}
+	if x.route == nil {
+		return errNoRoute()
+	}
+	return nil
+}

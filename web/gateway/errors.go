@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"time"
+
+	"gatehouse/app"
+)
+
+func errNoRoute() error {
+	return &app.Error{Kind: app.KindNotFound, Code: "route_not_found", Message: "No route of this gateway takes this host, path and method.",
+		Advice: "Check the address; the operator adds routes with `gatehouse route apply`."}
+}
+
+func errClosed() error {
+	return &app.Error{Kind: app.KindNotFound, Code: "path_closed", Message: "This path is closed."}
+}
+
+func errNoCredential(rt *route, got presented) error {
+	e := &app.Error{Kind: app.KindUnauthenticated, Code: "credential_missing", Message: "This route wants " + rt.modes.words() + ", and the request has none.",
+		Advice: "Send `Authorization: Bearer KEY`."}
+	if got.mode != "" {
+		e.Code, e.Message = "credential_kind", "This route wants "+rt.modes.words()+", not a "+string(got.mode)+"."
+	}
+	return e
+}
+
+func errOperatorKey() error {
+	return &app.Error{Kind: app.KindForbidden, Code: "operator_key", Message: "An operator's key manages Gatehouse; it does not pass the gateway.",
+		Advice: "Use an API key of an organization."}
+}
+
+func errExpired(mode app.AuthMode) error {
+	return &app.Error{Kind: app.KindUnauthenticated, Code: string(mode) + "_expired", Message: "The " + credentialWord(mode) + " has expired.",
+		Advice: "Use the one that replaced it, or ask for a new one."}
+}
+
+func credentialWord(mode app.AuthMode) string {
+	if mode == app.AuthJWT {
+		return "token"
+	}
+	return "session"
+}
+
+func errTokenOrg() error {
+	return &app.Error{Kind: app.KindForbidden, Code: "token_org_unknown", Message: "The token names an organization that does not exist here.",
+		Advice: "Check the organization's id or slug at the issuer."}
+}
+
+func errUnsigned() error {
+	return &app.Error{Kind: app.KindUnavailable, Code: "assertion_unavailable", Message: "The gate cannot sign who you are to the app.",
+		Advice: "Try again in a moment.", RetryAfter: time.Second}
+}
+
+func errScopeMissing(scope string) error {
+	return &app.Error{Kind: app.KindForbidden, Code: "scope_missing", Message: "The credential lacks the scope " + scope + ".",
+		Advice: "Use a credential that has the scope " + scope + "."}
+}
+
+func errOrgStatus(org *app.Org) error {
+	if org.Status == app.OrgStatusSuspended {
+		return &app.Error{Kind: app.KindForbidden, Code: "org_suspended", Message: "The organization is suspended.",
+			Advice: "Ask the operator; nothing was deleted."}
+	}
+	return &app.Error{Kind: app.KindForbidden, Code: "org_cancelled", Message: "The organization is cancelled.", Advice: "Ask the operator."}
+}
+
+func errInFlight(limit int64) error {
+	return &app.Error{Kind: app.KindRateLimited, Code: "in_flight_limited", Message: "The organization has too many requests in flight.",
+		Advice: "Wait for running requests to end, then retry.", RetryAfter: time.Second,
+		Limit: &app.LimitDetail{Name: "in_flight", Scope: "organization", Limit: limit}}
+}
+
+func errSockets(scope string, limit int64) error {
+	return &app.Error{Kind: app.KindRateLimited, Code: "websockets_limited", Message: "There are too many open WebSockets (" + scope + ").",
+		Advice: "Close one, then retry.", RetryAfter: time.Second,
+		Limit: &app.LimitDetail{Name: "websockets", Scope: scope, Limit: limit}}
+}
+
+func errBodyTooLarge(limit int64) error {
+	return &app.Error{Kind: app.KindTooLarge, Code: "body_too_large", Message: "The request's body is larger than this route allows.",
+		Advice: "Send less in one request.", Limit: &app.LimitDetail{Name: "body", Scope: "route", Limit: limit}}
+}

@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"gatehouse/app"
+	"gatehouse/app/limit"
+	"gatehouse/app/metering"
+	"gatehouse/web/gateway/clientaddr"
+	"gatehouse/web/gateway/upstream"
+	"gatehouse/web/respond"
+)
+
+// exchange is one request on its way through the gate. Exchanges are reused:
+// nothing of one may be held after leave.
+type exchange struct {
+	g         *Gateway
+	w         http.ResponseWriter
+	r         *http.Request
+	start     time.Time
+	from      netip.Addr
+	trusted   bool // the peer is a trusted proxy
+	requestID string
+	upgrade   bool
+
+	book       *book
+	route      *route
+	credential *credential // nil: anonymous, or refused before it was known
+	admission  *admission  // nil likewise
+	decision   limit.Decision
+	weight     int64         // units the request takes
+	places     []*limit.Pool // taken, to be given back
+	socket     bool          // a WebSocket of the node is taken
+
+	ticket    metering.Ticket
+	metered   bool
+	forwarded bool // it passed the gate
+	own       time.Duration
+	out       upstream.Outgoing
+	result    upstream.Result
+	fields    []byte // room for the RateLimit field
+}
+
+var exchanges = sync.Pool{New: func() any {
+	x := &exchange{}
+	x.out.Before = x.beforeAnswer // bound once: a method value costs an allocation
+	return x
+}}
+
+func newExchange(g *Gateway, w http.ResponseWriter, r *http.Request) *exchange {
+	x := exchanges.Get().(*exchange)
+	before, places, fields := x.out.Before, x.places[:0], x.fields[:0]
+	*x = exchange{g: g, w: w, r: r, start: g.Now(), places: places, fields: fields}
+	x.out.Before = before
+	return x
+}
+
+// leave gives back what the request held, and the exchange.
+func (x *exchange) leave() {
+	for _, pool := range x.places {
+		pool.Release()
+	}
+	if x.socket {
+		x.g.sockets.release(x.from)
+	}
+	x.w, x.r = nil, nil
+	exchanges.Put(x)
+}
+
+// enter finds out what the request is, before anything is asked about it: its
+// id, its client, its route.
+func (x *exchange) enter() error {
+	x.requestID = respond.AssignRequestID(x.w, x.r)
+	x.from, x.trusted = clientaddr.Of(x.r, x.g.Trusted)
+	x.upgrade = isUpgrade(x.r)
+	x.book = x.g.book.Load()
+	x.book = x.g.book.Load()
+	if err := x.find(x.r.Method, x.r.Host, x.r.URL.EscapedPath()); err != nil {
+		return err
+	}
+	if x.route == nil {
+		return errNoRoute()
+	}
+	if x.r.ContentLength > x.route.BodyLimit {
+		return errBodyTooLarge(x.route.BodyLimit)
+	}
+	return nil
+}
+
+// find finds the route; x.route stays nil where there is none.
+func (x *exchange) find(method, host, escapedPath string) error {
+	found, err := x.book.table.Find(method, host, escapedPath)
+	if err != nil || found.Route < 0 {
+		return err
+	}
+	x.route = x.book.routes[found.Route]
+	x.weight = x.route.weight
+	if found.Closed {
+		return errClosed()
+	}
+	return nil
+}
+
+// stripInbound removes what only the gate may say to the app. CGI and WSGI
+// read "_" and "-" alike, so neither spelling passes.
+func stripInbound(h http.Header) {
+	for name := range h {
+		if len(name) >= len(headerPrefix) && (name[0] == 'X' || name[0] == 'x') && isOurs(name) {
+			delete(h, name)
+		}
+	}
+}
+
+const headerPrefix = "X-Gatehouse-"
+
+func isOurs(name string) bool {
+	return strings.EqualFold(strings.ReplaceAll(name[:len(headerPrefix)], "_", "-"), headerPrefix)
+}
+
+// intent is what the ledger writes of the request before its answer.
+func (x *exchange) intent() app.Intent {
+	in := app.Intent{At: x.start, Route: x.route.ledger}
+	if x.route.meters.requests {
+		in.Weight = x.weight
+	}
+	if x.credential != nil {
+		in.Org, in.Key = x.credential.actor.OrgID, x.credential.key.ID
+	}
+	return in
+}

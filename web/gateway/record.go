@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gatehouse/app"
+	"gatehouse/app/traffic"
+	"gatehouse/web/respond"
+)
+
+// record tells everybody who counts how the request ended, and answers it when
+// nobody did.
+func (g *Gateway) record(x *exchange, err error) {
+	status, code := x.result.Status, ""
+	if err != nil {
+		status, code = g.answer(x, err)
+	}
+	took := g.Now().Sub(x.start)
+	if x.metered {
+		g.Ledger.Settle(x.ticket, x.outcome(status, took))
+	}
+	g.observe(x, status, code, took)
+	if g.AccessLog != nil {
+		g.access(x, status, code, took)
+	}
+}
+
+// answer sends the refusal or failure as problem+json.
+func (g *Gateway) answer(x *exchange, err error) (status int, code string) {
+	known := app.AsError(err)
+	if errors.Is(err, context.Canceled) && x.r.Context().Err() != nil {
+		known = &app.Error{Kind: app.KindCancelled, Code: "client_left", Message: "The client left.", Err: err}
+	}
+	switch known.Kind {
+	case app.KindInternal:
+		g.Log.Error("request failed", "request_id", x.requestID, "err", err)
+	case app.KindUnavailable, app.KindBadGateway, app.KindTimeout:
+		g.Log.Warn("request not served", "request_id", x.requestID, "code", known.Code, "err", err)
+	}
+	x.limitFields(x.w.Header())
+	respond.Problem(x.w, x.r, known)
+	return respond.Status(known), known.Code
+}
+
+// outcome is what the ledger writes of the request's end.
+func (x *exchange) outcome(status int, took time.Duration) app.Outcome {
+	out := app.Outcome{Status: status}
+	if x.route.meters.bytes {
+		out.BytesIn, out.BytesOut = x.result.BytesIn, x.result.BytesOut
+	}
+	if x.route.meters.duration {
+		out.Duration = took
+	}
+	return out
+}
+
+// observe counts the request for the overview.
+func (g *Gateway) observe(x *exchange, status int, code string, took time.Duration) {
+	verdict := traffic.Allowed
+	switch {
+	case !x.forwarded:
+		verdict = traffic.Refused
+		g.Traffic.Refuse(code)
+	case status >= 500 || status == 0:
+		verdict = traffic.Failed
+	}
+	var meter *traffic.Meter
+	if x.credential != nil {
+		meter = x.credential.tenant.meter
+	}
+	g.Traffic.Observe(meter, verdict, took, x.own)
+}
+
+func (g *Gateway) access(x *exchange, status int, code string, took time.Duration) {
+	entry := respond.Entry{At: x.start, Surface: "gateway", RequestID: x.requestID, Method: x.r.Method, Host: x.r.Host,
+		Path: x.r.URL.Path, Status: status, BytesIn: x.result.BytesIn, BytesOut: x.result.BytesOut,
+		Duration: took, Address: x.from.String(), Code: code}
+	if x.route != nil {
+		entry.Route = x.route.Name
+	}
+	if x.credential != nil {
+		entry.Actor = x.credential.actor
+	}
+	g.AccessLog.Record(entry)
+}
