@@ -42,6 +42,9 @@ func TestIdempotency(t *testing.T) {
 		if answer, found, _ := begin(first); !found || answer.Status != 201 || string(answer.Body) != "sealed" {
 			t.Errorf("repeated: %v %+v", found, answer)
 		}
+		same := request("operator:key_0", "k", 1, now)
+		expect("the same by somebody else", same, false, "")
+		expect("who is not given the first one's answer", same, false, "idempotency_in_progress")
 		if err := s.FinishIdempotency(t.Context(), first, app.IdempotentAnswer{Status: 200}); !app.IsKind(err, app.KindNotFound) {
 			t.Errorf("finished twice: %v", err)
 		}

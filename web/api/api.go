@@ -92,26 +92,32 @@ func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { (*API)(a).
 
 // Handle implements huma.Adapter.
 func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
-	x, may := (*API)(a), op.Metadata[metaWho].(who)
-	creates := op.Metadata[metaCreates] == true
+	x := (*API)(a)
+	takesBody := op.RequestBody != nil
 	a.mux.Handle(op.Method+" "+op.Path, x.Respond.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		actor, err := x.identify(r)
 		if err != nil {
 			return err
 		}
 		respond.Note(w, actor)
-		if err := may.check(actor); err != nil {
+		if err := op.Metadata[metaWho].(who).check(actor); err != nil {
 			return err
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		var body []byte
+		if takesBody {
+			if body, err = readBody(w, r); err != nil {
+				return err
+			}
+		}
 		run := func(w http.ResponseWriter, r *http.Request) error {
 			c := newCall(op, w, r, actor)
 			handler(c)
 			return c.err
 		}
-		if creates {
-			return x.once(w, r, actor, run)
+		if op.Metadata[metaCreates] == true {
+			return x.once(w, r, actor, body, run)
 		}
 		return run(w, r)
 	}))

@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -154,5 +157,29 @@ func TestAnswersAreNotKept(t *testing.T) {
 	}
 	if a := h.call("GET /v1/openapi.json", "", ""); a.status != http.StatusOK || a.str("openapi") != "3.1.0" {
 		t.Errorf("the document: %d %.80s", a.status, a.text)
+	}
+}
+
+// TestAClientThatBreaksOff sends half a body and leaves.
+func TestAClientThatBreaksOff(t *testing.T) {
+	h := open(t, sqlite(t))
+	done := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(done)
+		h.handler.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	connection, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(connection, "POST /v1/orgs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{\"name\":", h.admin)
+	connection.Close()
+	<-done
+	if h.log.Len() > 0 {
+		t.Errorf("a client that left is no fault of ours, but was logged: %s", h.log.String())
+	}
+	if a := h.must(200, "GET /v1/orgs", ""); a.text != `{"items":[]}`+"\n" {
+		t.Errorf("half a body did something: %s", a.text)
 	}
 }

@@ -35,17 +35,13 @@ const (
 
 // once runs a Creation at most once for the caller's Idempotency-Key. Without
 // the header it just runs it.
-func (x *API) once(w http.ResponseWriter, r *http.Request, actor app.Actor, create respond.Handler) error {
+func (x *API) once(w http.ResponseWriter, r *http.Request, actor app.Actor, body []byte, create respond.Handler) error {
 	values := r.Header[headerIdempotencyKey]
 	if len(values) == 0 {
 		return create(w, r)
 	}
 	if len(values) > 1 || !saneIdempotencyKey(values[0]) {
 		return app.Invalid(headerIdempotencyKey, "must be one value of 1–%d visible ASCII characters", maxIdempotencyKey)
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, respond.MaxBody))
-	if err != nil {
-		return respond.DecodeError(err)
 	}
 	claim := app.Idempotency{Actor: actor.String(), Key: values[0], Request: requestHash(r, body), At: x.Now()}
 	// The caller may leave while the Creation runs; when it asks again it must
@@ -59,10 +55,8 @@ func (x *API) once(w http.ResponseWriter, r *http.Request, actor app.Actor, crea
 	if found {
 		return x.replay(w, claim, kept)
 	}
-	r = r.WithContext(ctx)
-	r.Body = io.NopCloser(bytes.NewReader(body))
 	answer := &capture{header: w.Header()}
-	if err := create(answer, r); err != nil {
+	if err := create(answer, r.WithContext(ctx)); err != nil {
 		return errors.Join(err, x.release(ctx, claim, err))
 	}
 	x.keep(ctx, claim, answer)

@@ -33,7 +33,7 @@ func bind[I, O any](handler handlerOf[I, O]) func(huma.API, route) {
 func (rt route) operation() huma.Operation {
 	return huma.Operation{
 		Method: rt.method, Path: rt.path, OperationID: rt.id, Tags: []string{rt.tag}, Summary: rt.summary,
-		Description: rt.description(), DefaultStatus: rt.status, MaxBodyBytes: maxBody,
+		Description: rt.description(), DefaultStatus: rt.status, MaxBodyBytes: maxBody, BodyReadTimeout: -1, // the adapter has read it
 		RejectUnknownQueryParameters: true, Security: rt.may.security(),
 		Metadata: map[string]any{metaWho: rt.may, metaCreates: rt.creates()},
 	}
