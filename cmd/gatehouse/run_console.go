@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -130,7 +129,7 @@ func (p *Program) upstreamHealth() map[string][]console.AddressStatus {
 }
 
 // publicKeys is the document that verifies assertions.
-func (p *Program) publicKeys(context.Context) ([]byte, error) { return json.Marshal(p.tokens.JWKS()) }
+func (p *Program) publicKeys(context.Context) ([]byte, error) { return p.tokens.JWKS().Body, nil }
 
 // untilClaimed keeps the console to this machine until an operator has claimed
 // it, unless configuration says otherwise.
