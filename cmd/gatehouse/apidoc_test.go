@@ -21,7 +21,7 @@ var updateDocument = flag.Bool("update-openapi", false, "write "+documentPath)
 // repository with the one that is served. -update-openapi writes it.
 func TestTheCommittedDocumentIsCurrent(t *testing.T) {
 	responder := &respond.Responder{Log: slog.New(slog.DiscardHandler), Now: time.Now}
-	served := api.New(api.Options{Respond: responder, Now: time.Now, Extra: describedCalls()}).Document()
+	served := api.New(api.Options{Respond: responder, Now: time.Now, Extra: admissionCalls()}).Document()
 	if *updateDocument {
 		if err := os.WriteFile(documentPath, served, 0o644); err != nil {
 			t.Fatal(err)

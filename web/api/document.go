@@ -21,8 +21,8 @@ const (
 	tagUsage        = "Usage"
 	tagSessions     = "User sessions"
 	tagSystem       = "Traffic and system"
-	// TagDecisions are the calls that decide on a request without proxying it.
-	TagDecisions = "Without the proxy"
+	// TagAdmission are the calls that decide about a request without proxying it.
+	TagAdmission = "Admission"
 )
 
 const (
@@ -44,7 +44,7 @@ func configuration() huma.Config {
 			License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}},
 		Servers: []*huma.Server{{URL: "/", Description: "The console's address"}},
 		Tags: []*huma.Tag{{Name: tagOrgs}, {Name: tagKeys}, {Name: tagOperatorKeys}, {Name: tagPlans}, {Name: tagRouting},
-			{Name: tagUsage}, {Name: tagSessions}, {Name: tagSystem}, {Name: TagDecisions}},
+			{Name: tagUsage}, {Name: tagSessions}, {Name: tagSystem}, {Name: TagAdmission}},
 		Components: &huma.Components{
 			Schemas: schemas(),
 			SecuritySchemes: map[string]*huma.SecurityScheme{
