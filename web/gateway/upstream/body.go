@@ -248,14 +248,15 @@ func (b *wireBody) readTrailer() error {
 			b.state = bodyDone
 			return nil
 		}
-		if n := headEnd(data, looked); n > 0 {
+		if i := bytes.Index(data[looked:], []byte("\r\n\r\n")); i >= 0 {
+			n := looked + i + len("\r\n\r\n")
 			var err error
 			b.tail, err = parseFields(string(data[:n]), nil)
 			b.c.pos += n
 			b.state = bodyDone
 			return err
 		}
-		looked = max(0, len(data)-2)
+		looked = max(0, len(data)-3)
 		if err := b.more(); err != nil {
 			return unexpected(err)
 		}

@@ -6,13 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
-
-// refusal is an error of Before on its way to the caller.
-type refusal struct{ error }
-
-func (r refusal) Unwrap() error { return r.error }
 
 // deliver copies the answer in e.head and body to the client. It is the only
 // way out for both paths.
@@ -201,7 +195,7 @@ func (e *exchange) copyTrailer(fields []field) {
 func (e *exchange) breakOff() {
 	control := http.NewResponseController(e.w)
 	control.Flush()
-	if control.SetWriteDeadline(time.Unix(1, 0)) != nil {
+	if control.SetWriteDeadline(past) != nil {
 		panic(http.ErrAbortHandler) // a writer that cannot be cut: end it the hard way
 	}
 }
