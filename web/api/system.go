@@ -42,6 +42,6 @@ type SystemInfo struct {
 }
 
 func (x *API) getSystem(ctx context.Context, _ app.Actor, _ *struct{}) (*answerOf[SystemInfo], error) {
-	return answer(SystemInfo{Version: x.Version, Engine: x.System.Engine(), StartedAt: x.System.StartedAt(),
+	return answer(SystemInfo{Version: x.Version, Engine: x.System.Engine(), StartedAt: x.System.StartedAt().UTC().Truncate(time.Second),
 		Checks: x.System.Checks(ctx)}, nil)
 }

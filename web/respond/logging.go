@@ -22,9 +22,10 @@ func newHandler(w io.Writer, json bool, level slog.Leveler) slog.Handler {
 	return slog.NewTextHandler(w, options)
 }
 
-// secretPattern matches API keys (gk_, ga_), user sessions (gs_) and JWTs.
+// secretPattern matches API keys (gk_, ga_), sessions (gs_, gc_) and JWTs.
+// One-time links (gl_) are not among them: the log is where the first one is shown.
 var secretPattern = regexp.MustCompile(
-	`g[kas]_[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`)
+	`g[kasc]_[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`)
 
 // mask is what stands in the place of a secret.
 const mask = "[secret]"
@@ -46,7 +47,7 @@ func maskAttr(_ []string, attr slog.Attr) slog.Attr {
 // mayHoldSecret is a cheap look before the pattern runs.
 func mayHoldSecret(text string) bool {
 	return len(text) > 18 && (strings.Contains(text, "gk_") || strings.Contains(text, "ga_") ||
-		strings.Contains(text, "gs_") || strings.Contains(text, "eyJ"))
+		strings.Contains(text, "gs_") || strings.Contains(text, "gc_") || strings.Contains(text, "eyJ"))
 }
 
 // tokenLength is the length from which a path segment of mixed letters and
