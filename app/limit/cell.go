@@ -123,15 +123,18 @@ func (c *Cell) reshape(to *rule) {
 		}
 	}
 	from := c.rule.Load()
-	elapsed := c.home.clock.elapsed(c.home.clock.now())
-	used := min(from.capacity-from.remaining(tat, from.ticks(elapsed)), to.capacity)
-	next := to.ticks(elapsed) + used*to.unit
+	next := tat
+	if from.unit != to.unit || from.full != to.full || from.scale != to.scale {
+		elapsed := c.home.clock.elapsed(c.home.clock.now())
+		used := min(from.capacity-from.remaining(tat, from.ticks(elapsed)), to.capacity)
+		next = to.ticks(elapsed) + used*to.unit
+		if c.leased != nil {
+			c.leased.drop()
+		}
+	}
 	if next == tat {
 		next++
 	}
 	c.rule.Store(to)
 	c.tat.Store(next)
-	if c.leased != nil {
-		c.leased.drop()
-	}
 }

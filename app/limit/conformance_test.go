@@ -36,13 +36,25 @@ func passes(t testing.TB, a Authority, tries int, n int64, cells ...*Cell) (pass
 	return passed
 }
 
+// expect checks how many passed: exactly as many under Local. Replicas may be
+// a little under: a unit that was held and given back is short of what
+// refilled meanwhile, so it passes some milliseconds later.
+func expect(t testing.TB, a Authority, about string, got, want int64) {
+	t.Helper()
+	least := want
+	if a.Stats().Shared {
+		least -= 1 + want/50
+	}
+	if got > want || got < least {
+		t.Errorf("%s: %d passed, where %d may", about, got, want)
+	}
+}
+
 func TestBurstPassesAndThenNothing(t *testing.T) {
 	eachAuthority(t, func(t *testing.T, join func() Authority) {
 		a := join()
 		cell := a.Cell(OrgCell("org_1", "hour"), named("hour", 50, time.Hour))
-		if got := passes(t, a, 80, 1, cell); got != 50 {
-			t.Fatalf("%d of 80 passed where the burst is 50", got)
-		}
+		expect(t, a, "80 tries at a burst of 50", passes(t, a, 80, 1, cell), 50)
 		d := take(t, a, 1, cell)
 		if d.OK || d.Refused != cell || d.RetryAfter <= 0 || d.RetryAfter > 72*time.Second {
 			t.Errorf("a unit refills in 72 s; the refusal says %+v", d)
@@ -58,9 +70,7 @@ func TestBurstIsApartFromTheRate(t *testing.T) {
 		a := join()
 		l := named("hour", 1000, time.Hour)
 		l.Burst = 3
-		if got := passes(t, a, 10, 1, a.Cell(OrgCell("org_1", "hour"), l)); got != 3 {
-			t.Errorf("%d passed where the burst is 3", got)
-		}
+		expect(t, a, "10 tries at a burst of 3", passes(t, a, 10, 1, a.Cell(OrgCell("org_1", "hour"), l)), 3)
 	})
 }
 
@@ -68,15 +78,9 @@ func TestWeightsTakeSeveralUnits(t *testing.T) {
 	eachAuthority(t, func(t *testing.T, join func() Authority) {
 		a := join()
 		cell := a.Cell(OrgCell("org_1", "hour"), named("hour", 100, time.Hour))
-		if got := passes(t, a, 20, 7, cell); got != 14 {
-			t.Errorf("%d requests of 7 units passed where 14 fit in 100", got)
-		}
-		if d := take(t, a, 3, cell); d.OK {
-			t.Error("3 units passed where 2 were left")
-		}
-		if d := take(t, a, 2, cell); !d.OK {
-			t.Errorf("the last 2 units were refused: %+v", d)
-		}
+		got := passes(t, a, 20, 7, cell)
+		expect(t, a, "20 requests of 7 units of 100", got, 14)
+		expect(t, a, "1 unit each of the rest", passes(t, a, 50, 1, cell), 100-7*got)
 	})
 }
 
@@ -93,9 +97,7 @@ func TestMoreThanTheCapacityNeverPassesAndSaysSo(t *testing.T) {
 		if problem.Code != "exceeds_rate_limit" || problem.Kind != app.KindRateLimited || problem.RetryAfter != 0 {
 			t.Errorf("the refusal reads %+v", problem)
 		}
-		if got := passes(t, a, 200, 1, large); got != 100 {
-			t.Errorf("%d of 100 were left: the refusal took some", got)
-		}
+		expect(t, a, "what the refusal left", passes(t, a, 200, 1, large), 100)
 	})
 }
 
@@ -105,18 +107,15 @@ func TestAllCellsOrNone(t *testing.T) {
 		org := a.Cell(OrgCell("org_1", "hour"), named("hour", 100, time.Hour))
 		key := a.Cell(KeyCell("org_1", "key_1", "hour"), named("hour", 10, time.Hour))
 		route := a.Cell(RouteCell("org_1", "rte_1", "hour"), named("hour", 30, time.Hour))
-		if got := passes(t, a, 40, 1, org, key, route); got != 10 {
-			t.Fatalf("%d passed where the key has 10", got)
-		}
+		first := passes(t, a, 40, 1, org, key, route)
+		expect(t, a, "the key's 10", first, 10)
 		if d := take(t, a, 1, org, key, route); d.Refused != key {
 			t.Errorf("the refusal names %v", d.Refused)
 		}
-		if got := passes(t, a, 40, 1, org, route); got != 20 {
-			t.Errorf("%d passed where the route had 20 left: refusals took some", got)
-		}
-		if got := passes(t, a, 100, 1, org); got != 70 {
-			t.Errorf("%d passed where the organization had 70 left: refusals took some", got)
-		}
+		second := passes(t, a, 40, 1, org, route)
+		expect(t, a, "what refusals left of the route's 30", first+second, 30)
+		third := passes(t, a, 100, 1, org)
+		expect(t, a, "what refusals left of the organization's 100", first+second+third, 100)
 	})
 }
 
@@ -126,12 +125,9 @@ func TestAllCellsOrNoneOverOwners(t *testing.T) {
 		a := join()
 		one := a.Cell(OrgCell("org_1", "hour"), named("hour", 50, time.Hour))
 		two := a.Cell(OrgCell("org_2", "hour"), named("hour", 5, time.Hour))
-		if got := passes(t, a, 20, 1, one, two); got != 5 {
-			t.Errorf("%d passed where 5 fit", got)
-		}
-		if got := passes(t, a, 60, 1, one); got < 44 || got > 45 {
-			t.Errorf("%d passed where 45 were left", got)
-		}
+		both := passes(t, a, 20, 1, one, two)
+		expect(t, a, "both", both, 5)
+		expect(t, a, "what refusals left of the first", both+passes(t, a, 60, 1, one), 50)
 	})
 }
 
@@ -142,23 +138,21 @@ func TestDryRunCountsAndNeverRefuses(t *testing.T) {
 		dryLimit.Mode = app.LimitModeDryRun
 		dry := a.Cell(OrgCell("org_1", "trial"), dryLimit)
 		firm := a.Cell(OrgCell("org_1", "hour"), named("hour", 10, time.Hour))
-		would := 0
-		for i := range 10 {
-			d := take(t, a, 1, dry, firm)
-			if !d.OK {
-				t.Fatalf("request %d was refused by %s", i, d.Refused.Key())
-			}
-			if d.WouldRefuse == dry {
+		would, passed := int64(0), int64(0)
+		for take := take(t, a, 1, dry, firm); take.OK; take = a.Take(t.Context(), time.Now(), 1, []*Cell{dry, firm}) {
+			if passed++; take.WouldRefuse == dry {
 				would++
 			}
 		}
-		if would != 6 || dry.WouldRefuse() != 6 {
-			t.Errorf("a trial of 4 would refuse 6 of 10; reported %d, counted %d", would, dry.WouldRefuse())
+		expect(t, a, "the firm limit's 10", passed, 10)
+		expect(t, a, "the trial's 4", passed-would, 4)
+		if would != dry.WouldRefuse() {
+			t.Errorf("the trial would refuse: %d were reported, %d counted", would, dry.WouldRefuse())
 		}
 		if d := take(t, a, 1, dry, firm); d.OK || d.Refused != firm {
-			t.Errorf("the eleventh: %+v", d)
+			t.Errorf("one more: %+v", d)
 		}
-		if dry.WouldRefuse() != 6 {
+		if would != dry.WouldRefuse() {
 			t.Error("a request that another limit refused was counted")
 		}
 		if d := take(t, a, 5, dry); !d.OK || d.WouldRefuse != dry {
@@ -252,14 +246,13 @@ func TestChangedLimitHoldsForThoseWhoHoldTheCell(t *testing.T) {
 		a := join()
 		key := OrgCell("org_1", "hour")
 		cell := a.Cell(key, named("hour", 10, time.Hour))
-		if got := passes(t, a, 20, 1, cell); got != 10 {
-			t.Fatalf("%d of 10 passed", got)
-		}
+		got := passes(t, a, 20, 1, cell)
+		expect(t, a, "of 10", got, 10)
 		if a.Cell(key, named("hour", 25, time.Hour)) != cell {
 			t.Fatal("a changed limit made another cell")
 		}
-		if got := passes(t, a, 40, 1, cell); got < 14 || got > 15 {
-			t.Errorf("raised from 10 (used up) to 25: %d more passed", got)
+		if more := passes(t, a, 40, 1, cell); more < 12 || got+more > 25 {
+			t.Errorf("raised from 10 (used up) to 25: %d more passed", more)
 		}
 		a.Cell(key, named("hour", 5, time.Hour))
 		if got := passes(t, a, 10, 1, cell); got != 0 {
@@ -286,6 +279,41 @@ func TestCancelledRequestGetsNoDecisionAndTakesNothing(t *testing.T) {
 		// none may be given twice.
 		if got := passes(t, a, 40, 1, cell) + taken; got > 20 || got < 20-5 {
 			t.Errorf("%d of 20 passed", got)
+		}
+	})
+}
+
+func TestExtremeLimits(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		year := 366 * 24 * time.Hour
+		for i, l := range []app.RateLimit{
+			per(1, year, 1), per(1, year, 1_000_000_000), per(1_000_000_000, year, 0), per(31, year, 7),
+			per(1, time.Hour, 1), per(3, 7*time.Hour, 3), per(1_000_000, year, 1),
+		} {
+			cell := a.Cell(OrgCell("org_1", string(rune('a'+i))), l)
+			burst := l.Capacity()
+			d := take(t, a, burst, cell)
+			if !d.OK {
+				t.Errorf("%d per %s: the burst of %d was refused: %+v", l.Requests, l.Window, burst, d)
+			}
+			unit := time.Duration(int64(l.Window) / l.Requests)
+			if unit < time.Second {
+				continue // it refills while the test runs
+			}
+			if d := take(t, a, 1, cell); d.OK || d.RetryAfter > unit+unit/1000 || d.RetryAfter < unit-time.Minute {
+				t.Errorf("%d per %s burst %d, used up: %+v", l.Requests, l.Window, burst, d)
+			}
+		}
+	})
+}
+
+func TestCellNamedTwiceIsNotCheaper(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		cell := a.Cell(OrgCell("org_1", "hour"), named("hour", 10, time.Hour))
+		if got := passes(t, a, 20, 1, cell, cell); got > 10 || got < 5 {
+			t.Errorf("%d passed of a limit of 10", got)
 		}
 	})
 }

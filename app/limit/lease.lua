@@ -80,7 +80,7 @@ for i, key in ipairs(KEYS) do
   end
   if level ~= c.used or c.changed then
     redis.call('SET', key, string.format('%.0f %.0f %.0f', c.unit, level, c.at),
-      'PX', string.format('%.0f', math.ceil(level / c.rate / 1000) + 1000))
+      'PX', string.format('%.0f', math.min(math.ceil(level / c.rate / 1000) + 1000, 1e12))) -- at most 31 years
   end
   answer[#answer + 1] = used
   answer[#answer + 1] = lease

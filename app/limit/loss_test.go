@@ -139,3 +139,36 @@ func TestCloseDoesNotHangWithoutRedis(t *testing.T) {
 		t.Error("closing waited for a Redis that is gone")
 	}
 }
+
+// Redis stands still in the middle of its work: requests go on without it,
+// and with it when it moves again.
+func TestRedisStandingStill(t *testing.T) {
+	addr := storetest.Redis(t)
+	a := share(t, client(t, redis.Options{URL: "redis://" + addr}), func(o *SharedOptions) { o.Timeout = 50 * time.Millisecond })
+	cell := a.Cell(OrgCell("org_1", "hour"), named("hour", 1000, time.Hour))
+	eventually(t, "the first passes", func() bool { return !a.Take(t.Context(), time.Now(), 1, []*Cell{cell}).Degraded })
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("CLIENT PAUSE 1500 ALL\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	calls := a.calls.Load()
+	for range 2000 {
+		if d := a.Take(t.Context(), time.Now(), 1, []*Cell{cell}); !d.OK || !d.Degraded {
+			t.Fatalf("%+v", d)
+		}
+	}
+	if waited := a.calls.Load() - calls; waited > 2 {
+		t.Errorf("%d of 2000 requests waited for a Redis that stands still", waited)
+	}
+	eventually(t, "Redis is found back", func() bool { return !a.Stats().Degraded() })
+	if d := a.Take(t.Context(), time.Now(), 1, []*Cell{cell}); !d.OK || d.Degraded {
+		t.Errorf("Redis moves again: %+v", d)
+	}
+}

@@ -68,3 +68,5 @@ func eachAuthority(t *testing.T, test func(t *testing.T, join func() Authority))
 		test(t, func() Authority { return share(t, scripts) })
 	})
 }
+
+func TestMain(m *testing.M) { storetest.Main(m) }

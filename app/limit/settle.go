@@ -47,15 +47,18 @@ func (s *Shared) settle(asks []*ask) {
 	defer cancel()
 	s.calls.Add(1)
 	answers, err := s.options.Scripts.RunScript(ctx, leaseScript, keys, args)
-	if err != nil {
-		s.loss.down(err)
-	}
+	answered := 0
 	for i, c := range calls {
 		if i < len(answers) && len(answers[i]) == 2+answersPerCell*len(c.cells) {
 			s.apply(c, sent, sent+int64(life(rtt)), answers[i])
-		} else {
-			c.fail()
+			answered++
 		}
+	}
+	if err != nil && answered == 0 {
+		s.loss.down(err)
+	}
+	for _, c := range calls {
+		c.fail() // those that were not answered
 	}
 	now := s.clock.elapsed(s.clock.now())
 	s.rtt.Store((3*rtt + now - sent) / 4)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -192,11 +193,12 @@ func (a *attempt) putBack() {
 	}
 }
 
-// need lists the cells for which Redis must be asked.
+// need lists the cells for which Redis must be asked, each once: the script
+// would count a cell that is named twice only once.
 func (a *attempt) need() []*Cell {
 	list := make([]*Cell, 0, a.lacking)
 	for i, c := range a.cells {
-		if i >= maxHeld || a.held[i] == nil && a.dry&(1<<i) == 0 {
+		if (i >= maxHeld || a.held[i] == nil && a.dry&(1<<i) == 0) && !slices.Contains(list, c) {
 			list = append(list, c)
 		}
 	}
