@@ -12,6 +12,7 @@ const (
 	sessionCookie = "gh_session"
 	deviceCookie  = "gh_device"
 	flashCookie   = "gh_flash"
+	secretCookie  = "gh_secret" // the console's own: a fresh key on its way to the page that shows it
 
 	ownPrefix  = "gh_"
 	hostPrefix = "__Host-"
@@ -85,5 +86,10 @@ func mentions(lines []string) bool {
 }
 
 func isOwn(part string) bool {
-	return strings.HasPrefix(strings.TrimPrefix(part, hostPrefix), ownPrefix)
+	name, _, _ := strings.Cut(strings.TrimPrefix(part, hostPrefix), "=")
+	switch strings.TrimSpace(name) {
+	case sessionCookie, deviceCookie, flashCookie, secretCookie:
+		return true
+	}
+	return false
 }

@@ -140,7 +140,7 @@ func (m *Manager) Device(r *http.Request) string { return m.read(r, deviceCookie
 // site's, and fallback otherwise.
 func Next(path, fallback string) string {
 	at, err := url.Parse(path)
-	local := err == nil && at.Scheme == "" && at.Host == "" && at.User == nil && at.Opaque == "" && strings.HasPrefix(at.Path, "/")
+	local := err == nil && at.Scheme == "" && at.Host == "" && at.User == nil && at.Opaque == "" && strings.HasPrefix(path, "/")
 	// Browsers read // and /\ as the beginning of another host.
 	if !local || len(path) > 1 && (path[1] == '/' || path[1] == '\\') || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == '\\' }) {
 		return fallback
