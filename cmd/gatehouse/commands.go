@@ -5,6 +5,8 @@ import "github.com/spf13/cobra"
 // commands lists what `gatehouse` can do, in the order of its help.
 func (c *cli) commands() []*cobra.Command {
 	return []*cobra.Command{
+		c.serveCommand(),
+		c.demoCommand(),
 		c.initCommand(),
 		c.configCommand(),
 		c.operatorCommand(),

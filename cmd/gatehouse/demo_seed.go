@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"gatehouse/app"
+	"gatehouse/app/auth"
+	"gatehouse/app/keys"
+	"gatehouse/app/routing"
+	"gatehouse/app/tenancy"
+	"gatehouse/embed/demo"
+)
+
+// furnish puts routes, an operator, organizations and keys into the demo.
+func (s *stage) furnish(ctx context.Context, upstream string) error {
+	for _, part := range []func(context.Context) error{
+		func(ctx context.Context) error { return s.layRoutes(ctx, upstream) },
+		s.signIn, s.admit, s.invite,
+	} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layRoutes shows what routes can do on the sample app.
+func (s *stage) layRoutes(ctx context.Context, upstream string) error {
+	set := routing.Set{
+		Upstreams: []app.Upstream{{Name: "sample", Addresses: []string{upstream}, Health: &app.HealthCheck{Path: "/healthz"}}},
+		Routes: []app.Route{
+			{Name: "app", PathPrefix: "/", Upstream: "sample", Closed: []string{"/internal"}},
+			{Name: "documents", PathPrefix: "/v1/documents", Upstream: "sample",
+				Headers: app.Edits{Set: map[string]string{"X-Plan": "${org.plan}"}}},
+			{Name: "slow", PathPrefix: "/v1/slow", Upstream: "sample", Weight: 2,
+				RateLimits: []app.RateLimit{{Name: "slow", Requests: 600, Window: app.Duration(minute)}}},
+			{Name: "health", PathPrefix: "/healthz", Upstream: "sample", Auth: []app.AuthMode{app.AuthNone}},
+		},
+	}
+	_, err := s.program.routes.Apply(ctx, s.cli.actor(), set, true)
+	return err
+}
+
+// claim makes the first operator.
+func (s *stage) claim(ctx context.Context, email, password string) error {
+	_, err := s.program.auth.AddOperator(ctx, s.cli.actor(), auth.NewOperator{Email: email, Name: "Demo operator", Password: password})
+	return err
+}
+
+// admit makes the operator's key for the management API.
+func (s *stage) admit(ctx context.Context) error {
+	minted, err := s.program.keys.Mint(ctx, s.cli.actor(), keys.New{Name: "demo", Scopes: []string{"*"}})
+	s.shown.AdminAPIKey = minted.Secret
+	return err
+}
+
+// invite creates the organizations, each with the key that its client uses,
+// and one more key to be pasted.
+func (s *stage) invite(ctx context.Context) error {
+	for i, customer := range demo.Customers() {
+		org, err := s.program.orgs.Create(ctx, s.cli.actor(), tenancy.New{Name: customer.Name, Plan: customer.Plan})
+		if err != nil {
+			return err
+		}
+		minted, err := s.program.keys.Mint(ctx, s.cli.actor(), keys.New{Org: org.ID, Name: "production"})
+		if err != nil {
+			return err
+		}
+		if customer.Suspended {
+			if _, err := s.program.orgs.Suspend(ctx, s.cli.actor(), org.Slug, "invoice unpaid for 30 days"); err != nil {
+				return err
+			}
+		}
+		s.clients = append(s.clients, demo.Client{Customer: customer, Key: minted.Secret, Address: fmt.Sprintf("203.0.113.%d", i+1)})
+		if s.shown.APIKey == "" && customer.Plan == "pro" {
+			own, err := s.program.keys.Mint(ctx, s.cli.actor(), keys.New{Org: org.ID, Name: "your terminal"})
+			if err != nil {
+				return err
+			}
+			s.shown.APIKey = own.Secret
+		}
+	}
+	s.clients = append(s.clients, demo.Stranger())
+	return nil
+}
