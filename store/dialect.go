@@ -23,7 +23,6 @@ type dialect struct {
 	fence         string // the word after "-- only" in a migration
 	migrationLock string // statement that lets one process migrate at a time
 	lockRow       string // suffix of a SELECT whose row is about to be changed
-	claimRows     string // suffix of a SELECT that claims rows no other is claiming
 }
 
 var (
@@ -34,7 +33,6 @@ var (
 		// Any number that no other program takes: "gatehous" in ASCII.
 		migrationLock: "SELECT pg_advisory_xact_lock(7449363237540164979)",
 		lockRow:       " FOR UPDATE",
-		claimRows:     " FOR UPDATE SKIP LOCKED",
 	}
 )
 

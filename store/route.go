@@ -33,15 +33,6 @@ func (t *tx) routes(suffix string) ([]app.Route, error) {
 	return rows(t, scanRoute, `SELECT `+routeColumns+` FROM route ORDER BY name`+suffix)
 }
 
-// Route finds a route by its name.
-func (s *Store) Route(ctx context.Context, name string) (r app.Route, err error) {
-	err = s.systemRead(ctx, routing, func(tx *tx) error {
-		r, err = scanRoute(tx.row(`SELECT `+routeColumns+` FROM route WHERE name = $1`, name))
-		return found("route", err)
-	})
-	return r, err
-}
-
 // ApplyRouting makes upstreams and routes what the lists say, all or nothing,
 // and says what it did. With prune, those that the lists do not hold are
 // removed; otherwise they stay. Errors: conflict upstream_in_use when a pruned

@@ -132,7 +132,10 @@ func TestRoutesReadBackAsApplied(t *testing.T) {
 		if _, err := s.Apply(t.Context(), operator, set, false); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := db.Route(t.Context(), "x"); err != nil || got.ID != r.ID || got.CreatedAt != r.CreatedAt || got.Weight != 9 {
+		if got, err := s.Routes(t.Context(), operator); err != nil || got[0].ID != r.ID || got[0].CreatedAt != r.CreatedAt || got[0].Weight != 9 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		if got, err := db.Upstream(t.Context(), "a"); err != nil || !reflect.DeepEqual(got, u) {
 			t.Errorf("got %+v, %v", got, err)
 		}
 	})
