@@ -61,46 +61,52 @@ type attempt struct {
 	bound Bound
 }
 
+// sharedPatience is how long the shared counter may take for one sign-in.
+const sharedPatience = time.Second
+
 // pass counts the attempts and refuses when one is beyond its bound.
 func (g *guard) pass(ctx context.Context, attempts ...attempt) error {
-	for _, a := range attempts {
-		if a.bound.Block > 0 && g.count(ctx, a.key+":blocked") > 0 {
-			return tooMany(a.bound.Block)
+	if g.shared != nil {
+		bounded, cancel := context.WithTimeout(ctx, sharedPatience)
+		defer cancel()
+		refusal, err := count(bounded, g.shared, attempts)
+		if err == nil {
+			return refusal
 		}
 	}
+	refusal, _ := count(ctx, g.local, attempts) // memory does not fail
+	return refusal
+}
+
+// count answers why the attempts may not go on, if so; err says that the
+// counter is away.
+func count(ctx context.Context, counter Counter, attempts []attempt) (refusal, err error) {
 	for _, a := range attempts {
-		if g.incr(ctx, a.key, a.bound.Window) <= a.bound.Attempts {
+		if a.bound.Block == 0 {
 			continue
 		}
-		if a.bound.Block > 0 {
-			g.incr(ctx, a.key+":blocked", a.bound.Block)
-			return tooMany(a.bound.Block)
+		if blocked, err := counter.Count(ctx, a.blockKey()); err != nil || blocked > 0 {
+			return tooMany(a.bound.Block), err
 		}
-		return tooMany(a.bound.Window)
 	}
-	return nil
+	for _, a := range attempts {
+		n, err := counter.Incr(ctx, a.key, a.bound.Window)
+		if err != nil {
+			return nil, err
+		}
+		if n <= a.bound.Attempts {
+			continue
+		}
+		if a.bound.Block == 0 {
+			return tooMany(a.bound.Window), nil
+		}
+		_, err = counter.Incr(ctx, a.blockKey(), a.bound.Block)
+		return tooMany(a.bound.Block), err
+	}
+	return nil, nil
 }
 
-// incr counts a hit in the shared counter, or here while that is away.
-func (g *guard) incr(ctx context.Context, key string, window time.Duration) int64 {
-	if g.shared != nil {
-		if n, err := g.shared.Incr(ctx, key, window); err == nil {
-			return n
-		}
-	}
-	n, _ := g.local.Incr(ctx, key, window) // memory does not fail
-	return n
-}
-
-func (g *guard) count(ctx context.Context, key string) int64 {
-	if g.shared != nil {
-		if n, err := g.shared.Count(ctx, key); err == nil {
-			return n
-		}
-	}
-	n, _ := g.local.Count(ctx, key)
-	return n
-}
+func (a attempt) blockKey() string { return a.key + ":blocked" }
 
 func tooMany(after time.Duration) error {
 	return &app.Error{Kind: app.KindRateLimited, Code: "sign_in_limited", Message: "Too many attempts to sign in.",

@@ -11,7 +11,9 @@ import (
 )
 
 // Issuer is an outside party (Clerk, Auth0, Zitadel, a customer's own) whose
-// JWTs the gateway accepts.
+// JWTs the gateway accepts. It is believed in what it says of organizations and
+// users: a customer's own issuer needs Org, or it could name any organization,
+// and users of two issuers with one id are one user to the app.
 type Issuer struct {
 	Name       string    `json:"name"`                  // label in logs and lists, a-z 0-9 - _
 	Issuer     string    `json:"issuer"`                // the iss claim, compared as it is

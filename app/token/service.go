@@ -68,7 +68,10 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 		return nil, app.InvalidFields(wrong)
 	}
 	s := &Service{o: o, rotation: rotation{algorithm: o.Algorithm, every: o.RotateEvery, publishFor: o.PublishFor, longest: MaxLife}}
-	return s, s.Maintain(ctx)
+	if err := s.Maintain(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func orDefault(d, fallback time.Duration) time.Duration {
