@@ -125,4 +125,3 @@ func (c *verifiedCache) clear() {
 	c.young, c.old = map[[32]byte]Outside{}, map[[32]byte]Outside{}
 	c.cleared++
 }
-
