@@ -15,6 +15,7 @@ import (
 	"gatehouse/app/routing"
 	"gatehouse/app/tenancy"
 	"gatehouse/store"
+	"gatehouse/web/respond"
 )
 
 // storeName is the SQLite file of the data directory.
@@ -130,13 +131,9 @@ func checkOwner(dir string) error {
 		Advice:  "Run the command as that user, such as: sudo -u gatehouse gatehouse …"}
 }
 
-// newLogger writes as the configuration says.
+// newLogger writes as the configuration says, and masks secrets.
 func (c *cli) newLogger(config LogConfig) *slog.Logger {
 	level := slog.LevelInfo
 	level.UnmarshalText([]byte(config.Level)) // the table allows only levels
-	options := &slog.HandlerOptions{Level: level}
-	if config.Format == "json" {
-		return slog.New(slog.NewJSONHandler(c.err, options))
-	}
-	return slog.New(slog.NewTextHandler(c.err, options))
+	return respond.NewLogger(c.err, config.Format == "json", level)
 }

@@ -19,9 +19,11 @@ import (
 	embedredis "gatehouse/embed/redis"
 	"gatehouse/store"
 	"gatehouse/store/redis"
+	"gatehouse/web"
 	"gatehouse/web/gateway"
 	"gatehouse/web/respond"
 	"gatehouse/web/tracing"
+	"gatehouse/web/wellknown"
 )
 
 // Program is the whole of Gatehouse as a value: serve, demo and the end-to-end
@@ -49,8 +51,9 @@ type Program struct {
 	access       *respond.AccessLog
 	accessWriter io.Writer
 	tracing      *tracing.Tracing
+	metrics      *wellknown.SurfaceMetrics
 	gateway      *gateway.Gateway
-	server       *servers
+	server       *web.Server
 
 	claimed atomic.Bool // the console has an operator
 
@@ -77,7 +80,7 @@ type programOptions struct {
 // Open opens everything and listens; nothing is served before Run. On an error
 // whatever was opened is closed again.
 func Open(ctx context.Context, config *Config, o programOptions) (p *Program, err error) {
-	p = &Program{log: o.Log, now: o.Now, accessWriter: o.Access, look: make(chan struct{}, 1)}
+	p = &Program{metrics: wellknown.NewSurfaceMetrics(), log: o.Log, now: o.Now, accessWriter: o.Access, look: make(chan struct{}, 1)}
 	if p.now == nil {
 		p.now = time.Now
 	}
@@ -94,7 +97,7 @@ func Open(ctx context.Context, config *Config, o programOptions) (p *Program, er
 	}
 	p.onClose("store", func(context.Context) error { return p.store.Close() })
 	for _, open := range []func(context.Context) error{p.openSecrets, p.openRedis, p.openLimits, p.openLedger,
-		p.openIdentity, p.openTraffic, p.openGateway, p.openServer} {
+		p.openIdentity, p.openTraffic, p.openTracing, p.openGateway, p.openServer} {
 		if err := open(ctx); err != nil {
 			return p, err
 		}
@@ -146,14 +149,11 @@ func (p *Program) workers() []func(context.Context) {
 		p.issuers.Run,
 		func(ctx context.Context) { p.touch.Run(ctx, p.log) },
 		p.tickTraffic,
-		p.sweepSessions,
+		p.auth.Run,
 	}
 }
 
-const (
-	trafficSaveEvery = 10 * time.Second
-	sessionsEvery    = 10 * time.Minute
-)
+const trafficSaveEvery = 10 * time.Second
 
 // tickTraffic moves traffic into its rings each second, and to the store.
 func (p *Program) tickTraffic(ctx context.Context) {
@@ -181,22 +181,5 @@ func (p *Program) saveTraffic(ctx context.Context) {
 	defer cancel()
 	if err := p.recorder.Save(ctx, p.view.Past); err != nil {
 		p.log.Warn("traffic not saved, will try again", "err", err)
-	}
-}
-
-// sweepSessions drops sessions that have ended.
-func (p *Program) sweepSessions(ctx context.Context) {
-	tick := time.NewTicker(sessionsEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			now := p.now()
-			if err := p.store.DeleteExpiredSessions(ctx, now, now.Add(-app.SessionIdle)); err != nil {
-				p.log.Warn("ended sessions not dropped", "err", err)
-			}
-		}
 	}
 }

@@ -87,6 +87,7 @@ func (p *Program) collectors() []prometheus.Collector {
 	}
 	return []prometheus.Collector{
 		&gateway.Metrics{Traffic: p.recorder, Gateway: p.gateway},
+		p.metrics,
 		counter("gatehouse_ledger_commits_total", "Blocks that the ledger made durable.", func() float64 { return float64(p.ledger.Stats().Blocks) }),
 		counter("gatehouse_ledger_requests_total", "Requests that the ledger counted.", func() float64 { return float64(p.ledger.Stats().Requests) }),
 		gauge("gatehouse_ledger_stalled", "1 while the ledger cannot write.", func() float64 { return oneIf(p.ledger.Ready() != nil) }),

@@ -34,7 +34,7 @@ func (p *Program) address(r *http.Request) netip.Addr {
 }
 
 func (p *Program) responder(surface string) *respond.Responder {
-	return &respond.Responder{Surface: surface, Log: p.log, Access: p.access, Now: p.now}
+	return &respond.Responder{Surface: surface, Log: p.log, Access: p.access, Now: p.now, Observe: p.metrics.Observe(surface)}
 }
 
 // surfaces builds what answers on the console's listener.

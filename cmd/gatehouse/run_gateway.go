@@ -28,6 +28,11 @@ func (p *Program) openLocalLimits(ctx context.Context) error {
 	local := limit.NewLocal(p.now)
 	p.limits, p.slots = local, limit.NewLocalSlots()
 	p.onClose("rate limits", local.Close)
+	persister, err := limit.Persist(ctx, local, p.store, p.log)
+	if err != nil {
+		return err
+	}
+	p.onClose("saved rate limits", persister.Close)
 	return nil
 }
 

@@ -5,58 +5,55 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"sync"
-	"time"
+
+	"gatehouse/app"
+	"gatehouse/web"
+	"gatehouse/web/ui"
 )
 
-type listening struct {
-	server   *http.Server
-	listener net.Listener
-}
+// Names of the listeners, for logs.
+const (
+	listenerGateway = "gateway"
+	listenerConsole = "console"
+	listenerMetrics = "metrics"
+)
 
-type servers struct {
-	drain time.Duration
-	all   []listening
-}
-
-func (p *Program) openServer(context.Context) error {
+// openServer binds the addresses; nothing is answered before Run.
+func (p *Program) openServer(context.Context) (err error) {
 	surfaces, err := p.surfaces()
 	if err != nil {
 		return err
 	}
-	p.server = &servers{drain: p.config.Gateway.DrainTimeout}
-	front := p.front(surfaces.keys)
-	if p.config.OnePort() {
-		byHost := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if sameHost(r.Host, p.config.Console.Host) {
-				surfaces.console.ServeHTTP(w, r)
-				return
-			}
-			front.ServeHTTP(w, r)
-		})
-		return p.listen(p.config.Gateway.Addr, byHost)
+	p.server, err = web.Listen(web.Options{Listeners: p.listeners(surfaces), Drain: p.config.Gateway.DrainTimeout, Log: p.log})
+	if err != nil {
+		return cannotListen(err)
 	}
-	if err := p.listen(p.config.Gateway.Addr, front); err != nil {
-		return err
-	}
-	if err := p.listen(p.config.Console.Addr, surfaces.console); err != nil {
-		return err
-	}
-	if p.config.Metrics.Addr != "" {
-		return p.listen(p.config.Metrics.Addr, surfaces.machine)
-	}
+	p.onClose("listeners", func(context.Context) error { return p.server.Close() })
 	return nil
 }
 
-func sameHost(got, want string) bool {
-	host, _, err := net.SplitHostPort(got)
-	if err != nil {
-		host = got
+// listeners are the gateway's and the console's, or one for both, told apart
+// by the host's name.
+func (p *Program) listeners(s surfaces) []web.Listener {
+	c := p.config
+	limits := web.Limits{Connections: int(c.Gateway.MaxConnections), HeaderBytes: int(c.Gateway.MaxHeaderBytes),
+		ReadHeader: c.Gateway.ReadHeaderTimeout, Idle: c.Gateway.IdleTimeout}
+	front, console := p.front(s.keys), p.endWithServer(s.console)
+	list := []web.Listener{{Name: listenerGateway, Address: c.Gateway.Addr, Handler: front, Limits: limits,
+		TLS: web.TLSFiles{Cert: c.Gateway.TLS.CertFile, Key: c.Gateway.TLS.KeyFile}}}
+	if c.OnePort() {
+		list[0].Handler = web.ByHost([]string{c.Console.Host}, console, front)
+	} else {
+		list = append(list, web.Listener{Name: listenerConsole, Address: c.Console.Addr, Handler: console, Limits: limits,
+			TLS: web.TLSFiles{Cert: c.Console.TLS.CertFile, Key: c.Console.TLS.KeyFile}})
 	}
-	return host == want
+	if c.Metrics.Addr != "" {
+		list = append(list, web.Listener{Name: listenerMetrics, Address: c.Metrics.Addr, Handler: s.machine, Limits: limits})
+	}
+	return list
 }
 
-// front is the gateway with the public keys before it.
+// front is the gateway, with the public keys before it.
 func (p *Program) front(keys http.Handler) http.Handler {
 	gate := p.tracing.Wrap("gateway", p.gateway)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -68,45 +65,34 @@ func (p *Program) front(keys http.Handler) http.Handler {
 	})
 }
 
-func (p *Program) listen(addr string, handler http.Handler) error {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	p.server.all = append(p.server.all, listening{&http.Server{Handler: handler, Protocols: protocols,
-		ReadHeaderTimeout: p.config.Gateway.ReadHeaderTimeout, IdleTimeout: p.config.Gateway.IdleTimeout}, l})
-	p.onClose("listener", func(context.Context) error { l.Close(); return nil })
-	return nil
+// endWithServer ends the pages' live streams when the server drains, which
+// would wait for them otherwise.
+func (p *Program) endWithServer(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != ui.PathEvents {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		go func() {
+			select {
+			case <-p.server.Draining():
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
-func (s *servers) Run(ctx, force context.Context) error {
-	var group sync.WaitGroup
-	failed := make(chan error, len(s.all))
-	for _, l := range s.all {
-		group.Go(func() {
-			if err := l.server.Serve(l.listener); !errors.Is(err, http.ErrServerClosed) {
-				failed <- err
-			}
-		})
+// cannotListen says what to do about an address that cannot be bound.
+func cannotListen(err error) error {
+	var busy *net.OpError
+	if !errors.As(err, &busy) || busy.Addr == nil {
+		return err
 	}
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	}
-	drain, cancel := context.WithTimeout(force, s.drain)
-	defer cancel()
-	for _, l := range s.all {
-		group.Go(func() {
-			if l.server.Shutdown(drain) != nil {
-				l.server.Close()
-			}
-		})
-	}
-	group.Wait()
-	return err
+	return &app.Error{Kind: app.KindUnavailable, Code: "cannot_listen", Err: err,
+		Message: "The address " + busy.Addr.String() + " cannot be bound.",
+		Advice:  "Stop what listens there, or choose another with --gateway-addr or --console-addr. `gatehouse doctor` looks at both."}
 }

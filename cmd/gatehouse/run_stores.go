@@ -14,6 +14,7 @@ import (
 	embedredis "gatehouse/embed/redis"
 	"gatehouse/store"
 	"gatehouse/store/redis"
+	"gatehouse/web/tracing"
 )
 
 // openSecrets opens what seals secrets at rest.
@@ -96,5 +97,15 @@ func (p *Program) openIdentity(ctx context.Context) (err error) {
 func (p *Program) openTraffic(context.Context) error {
 	p.recorder = traffic.New(p.now)
 	p.view = &traffic.View{Recorder: p.recorder, Past: &traffic.History{Store: p.store, Replica: p.replica}}
+	return nil
+}
+
+// openTracing sends traces where configuration says; nowhere by default.
+func (p *Program) openTracing(ctx context.Context) (err error) {
+	p.tracing, err = tracing.Open(ctx, tracing.Options{Endpoint: p.config.Tracing.Endpoint, Ratio: p.config.Tracing.Sample, Version: version})
+	if err != nil {
+		return err
+	}
+	p.onClose("tracing", p.tracing.Close)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"gatehouse/app"
+	"gatehouse/app/keys"
 	"gatehouse/app/limit"
 	"gatehouse/app/token"
 )
@@ -30,6 +31,9 @@ type preparedHeader struct {
 // admission returns the credential's admission on the route.
 func (g *Gateway) admission(ctx context.Context, c *credential, rt *route) (*admission, error) {
 	state, err := g.tenants.state(ctx, c.tenant)
+	if app.IsKind(err, app.KindNotFound) {
+		return nil, keys.ErrUnknown() // its organization was deleted
+	}
 	if err != nil {
 		return nil, err
 	}
