@@ -52,7 +52,7 @@ type Client struct {
 
 // Stranger returns the client that has no account and tries invented keys.
 func Stranger() Client {
-	return Client{Customer: Customer{Name: "(stranger)", Shape: ShapeAbusive, Rate: 2}}
+	return Client{Customer: Customer{Name: "(stranger)", Shape: ShapeAbusive, Rate: 4}}
 }
 
 // A bursty customer is silent for burstQuiet of each burstPeriod, and sends all

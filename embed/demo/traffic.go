@@ -75,7 +75,7 @@ func choose(client Client, random *rand.Rand) call {
 	c := call{method: http.MethodGet, path: "/v1/documents", key: client.Key, address: client.Address}
 	if client.Shape == ShapeAbusive {
 		c.key = fmt.Sprintf("gk_live_%036d", random.Uint64())
-		c.address = fmt.Sprintf("198.51.100.%d", 1+random.IntN(4))
+		c.address = fmt.Sprintf("198.51.100.%d", 1+random.IntN(2))
 		return c
 	}
 	switch n := random.IntN(100); {
