@@ -131,7 +131,7 @@ func hashed(text string) string {
 
 // network is what one household or server has: an IPv4 address, an IPv6 /64.
 func network(address netip.Addr) string {
-	address = address.Unmap().WithZone("")
+	address = address.Unmap()
 	if !address.Is6() {
 		return address.String()
 	}

@@ -2,92 +2,19 @@ package keys_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"gatehouse/app"
 	"gatehouse/app/keys"
-	"gatehouse/store"
-	"gatehouse/store/storetest"
-	"gatehouse/store/storetest/each"
 )
-
-func TestMain(m *testing.M) { storetest.Main(m) }
-
-const day = 24 * time.Hour
-
-// world is a store with two organizations, a service, and a clock.
-type world struct {
-	*keys.Service
-	db *store.Store
-	mu sync.Mutex
-	at time.Time
-}
-
-func (w *world) now() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.at }
-
-func (w *world) pass(d time.Duration) { w.mu.Lock(); defer w.mu.Unlock(); w.at = w.at.Add(d) }
-
-func eachWorld(t *testing.T, test func(t *testing.T, w *world)) {
-	run := func(o func(t *testing.T) store.Options) func(t *testing.T) {
-		return func(t *testing.T) {
-			w := &world{at: time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)}
-			options := o(t)
-			options.Now = w.now
-			w.db = each.Open(t, options)
-			w.Service = &keys.Service{Store: w.db, Now: w.now}
-			if _, err := w.db.UpsertPlans(t.Context(), []app.Plan{{Slug: "free", Name: "Free"}}); err != nil {
-				t.Fatal(err)
-			}
-			for _, id := range []app.OrgID{"org_a", "org_b"} {
-				org := app.Org{ID: id, Slug: string(id[4:]), Name: string(id), Status: app.OrgStatusActive, Plan: "free", CreatedAt: w.at, UpdatedAt: w.at}
-				if err := w.db.InsertOrg(t.Context(), org); err != nil {
-					t.Fatal(err)
-				}
-			}
-			test(t, w)
-		}
-	}
-	t.Run("SQLite", run(func(t *testing.T) store.Options {
-		return store.Options{Path: filepath.Join(t.TempDir(), "gatehouse.db")}
-	}))
-	t.Run("PostgreSQL", run(func(t *testing.T) store.Options { return store.Options{DSN: storetest.Postgres(t)} }))
-}
-
-var (
-	system   = app.Actor{Kind: app.ActorSystem}
-	operator = app.Actor{Kind: app.ActorOperator, ID: "opr_1", Scopes: []string{"*"}}
-)
-
-func machine(scopes ...string) app.Actor {
-	return app.Actor{Kind: app.ActorOperator, ID: "key_m", KeyID: "key_m", Scopes: scopes}
-}
-
-func code(err error) string {
-	if err == nil {
-		return "ok"
-	}
-	return app.AsError(err).Code
-}
-
-func (w *world) mint(t *testing.T, in keys.New) app.MintedKey {
-	t.Helper()
-	minted, err := w.Mint(t.Context(), operator, in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return minted
-}
 
 func TestMintKeepsNothingOfTheSecret(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
@@ -264,144 +191,6 @@ func TestKeysOfOthersAreNotFound(t *testing.T) {
 	})
 }
 
-func TestRotateInheritsEverything(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		old := w.mint(t, keys.New{Org: "org_a", Name: "ci", Env: "test", Scopes: []string{"files:*"}, CIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-			ExpiresAt: w.now().Add(90 * day), RateLimits: []app.RateLimit{{Name: "minute", Requests: 10, Window: app.Duration(time.Minute)}}})
-		if err := w.db.TouchKeys(t.Context(), map[app.KeyID]time.Time{old.ID: w.now()}); err != nil {
-			t.Fatal(err)
-		}
-		w.pass(day)
-		fresh, err := w.Rotate(t.Context(), system, "org_a", old.ID, 7*day)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := old.Key
-		want.ID, want.Hint, want.Hash, want.CreatedAt, want.CreatedBy = fresh.ID, fresh.Hint, fresh.Hash, w.now(), "system"
-		if !reflect.DeepEqual(fresh.Key, want) {
-			t.Errorf("fresh %+v\nwant  %+v", fresh.Key, want)
-		}
-		if stored, err := w.Find(t.Context(), system, "org_a", fresh.ID); err != nil || !reflect.DeepEqual(stored, want) {
-			t.Errorf("stored %+v, %v", stored, err)
-		}
-		if !strings.HasPrefix(fresh.Secret, "gk_test_") || fresh.Secret == old.Secret || fresh.ID == old.ID {
-			t.Errorf("secret %s", fresh.Secret)
-		}
-		ended, err := w.Find(t.Context(), system, "org_a", old.ID)
-		if err != nil || ended.RotatedTo != fresh.ID || !ended.ExpiresAt.Equal(w.now().Add(7*day)) || ended.State(w.now()) != app.KeyStateRotated {
-			t.Errorf("old %+v, %v", ended, err)
-		}
-	})
-}
-
-// The old key ends at min(its expiry, now + grace), to the millisecond.
-func TestRotateGrace(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		from := netip.MustParseAddr("192.0.2.1")
-		rows := []struct {
-			name           string
-			life, grace    time.Duration // life 0: the key never expires
-			works, refused time.Duration // after the rotation
-			code           string
-		}{
-			{"no grace", 0, 0, -1, 0, "key_rotated"},
-			{"an hour", 0, time.Hour, time.Hour - time.Millisecond, time.Hour, "key_rotated"},
-			{"thirty days", 0, 30 * day, 30*day - time.Millisecond, 30 * day, "key_rotated"},
-			{"its own end comes first", day, 7 * day, day - time.Millisecond, day, "key_rotated"},
-			{"its own end comes later", 30 * day, day, day - time.Millisecond, day, "key_rotated"},
-		}
-		for _, row := range rows {
-			t.Run(row.name, func(t *testing.T) {
-				in := keys.New{Org: "org_a", Name: "x"}
-				if row.life > 0 {
-					in.ExpiresAt = w.now().Add(row.life)
-				}
-				old := w.mint(t, in)
-				fresh, err := w.Rotate(t.Context(), operator, "org_a", old.ID, row.grace)
-				if err != nil {
-					t.Fatal(err)
-				}
-				found, err := w.Lookup(t.Context(), old.Hash)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if row.works >= 0 {
-					if refusal := keys.Refusal(&found, from, w.now().Add(row.works)); refusal != nil {
-						t.Errorf("refused after %s: %v", row.works, refusal)
-					}
-				}
-				if refusal := keys.Refusal(&found, from, w.now().Add(row.refused)); refusal == nil || refusal.Code != row.code {
-					t.Errorf("after %s: %v", row.refused, refusal)
-				}
-				if !fresh.ExpiresAt.Equal(old.ExpiresAt) {
-					t.Errorf("the new key ends at %s, the old one at %s", fresh.ExpiresAt, old.ExpiresAt)
-				}
-			})
-		}
-		k := w.mint(t, keys.New{Org: "org_a", Name: "x"})
-		for _, grace := range []time.Duration{-1, 30*day + 1} {
-			if _, err := w.Rotate(t.Context(), operator, "org_a", k.ID, grace); code(err) != "invalid_input" {
-				t.Errorf("grace %s: %v", grace, err)
-			}
-		}
-	})
-}
-
-func TestRotateOnlyOnceAndOnlyWhatIsActive(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		k := w.mint(t, keys.New{Org: "org_a", Name: "x"})
-		var racers sync.WaitGroup
-		codes := make(chan string, 8)
-		for range cap(codes) {
-			racers.Go(func() {
-				_, err := w.Rotate(context.WithoutCancel(t.Context()), operator, "org_a", k.ID, time.Hour)
-				codes <- code(err)
-			})
-		}
-		racers.Wait()
-		close(codes)
-		tally := map[string]int{}
-		for c := range codes {
-			tally[c]++
-		}
-		list, err := w.List(t.Context(), operator, "org_a", app.Page{})
-		if err != nil || tally["ok"] != 1 || tally["key_not_active"] != 7 || len(list.Items) != 2 {
-			t.Fatalf("%v, %d keys, %v", tally, len(list.Items), err)
-		}
-		revoked := w.mint(t, keys.New{Org: "org_a", Name: "x"})
-		if _, err := w.Revoke(t.Context(), operator, "org_a", revoked.ID); err != nil {
-			t.Fatal(err)
-		}
-		expired := w.mint(t, keys.New{Org: "org_a", Name: "x", ExpiresAt: w.now().Add(time.Hour)})
-		w.pass(time.Hour)
-		for _, id := range []app.KeyID{revoked.ID, expired.ID} {
-			if _, err := w.Rotate(t.Context(), operator, "org_a", id, 0); code(err) != "key_not_active" {
-				t.Errorf("%v", err)
-			}
-		}
-	})
-}
-
-// A rotation that comes together with a revocation never brings the key back.
-func TestRevocationWins(t *testing.T) {
-	eachWorld(t, func(t *testing.T, w *world) {
-		for range 20 {
-			k := w.mint(t, keys.New{Org: "org_a", Name: "x"})
-			var both sync.WaitGroup
-			both.Go(func() { w.Rotate(t.Context(), operator, "org_a", k.ID, 30*day) })
-			both.Go(func() {
-				if _, err := w.Revoke(t.Context(), operator, "org_a", k.ID); err != nil {
-					t.Error(err)
-				}
-			})
-			both.Wait()
-			if found, err := w.Lookup(t.Context(), k.Hash); err != nil || found.State(w.now()) != app.KeyStateRevoked {
-				t.Fatalf("%+v, %v", found, err)
-			}
-		}
-	})
-}
-
 func TestRevokeOnceForEver(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		k := w.mint(t, keys.New{Org: "org_a", Name: "x"})
@@ -440,54 +229,4 @@ func TestChangesAreTold(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestRefusal(t *testing.T) {
-	now := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
-	inside := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
-	rows := []struct {
-		name, from, code string
-		key              app.Key
-	}{
-		{"a plain key", "192.0.2.1", "", app.Key{}},
-		{"before its end", "192.0.2.1", "", app.Key{ExpiresAt: now.Add(1)}},
-		{"at its end", "192.0.2.1", "key_expired", app.Key{ExpiresAt: now}},
-		{"revoked", "192.0.2.1", "key_revoked", app.Key{RevokedAt: now}},
-		{"revoked for later: it counts at once", "192.0.2.1", "key_revoked", app.Key{RevokedAt: now.Add(time.Hour)}},
-		{"in its grace", "192.0.2.1", "", app.Key{RotatedTo: "key_2", ExpiresAt: now.Add(1)}},
-		{"after its grace", "192.0.2.1", "key_rotated", app.Key{RotatedTo: "key_2", ExpiresAt: now}},
-		{"from inside", "10.255.0.1", "", app.Key{CIDRs: inside}},
-		{"from inside, IPv4 as IPv6", "::ffff:10.255.0.1", "", app.Key{CIDRs: inside}},
-		{"from inside, IPv6", "2001:db8::7", "", app.Key{CIDRs: inside}},
-		{"from outside", "11.0.0.1", "key_address", app.Key{CIDRs: inside}},
-		{"from an unknown address", "", "key_address", app.Key{CIDRs: inside}},
-	}
-	for _, row := range rows {
-		var from netip.Addr
-		if row.from != "" {
-			from = netip.MustParseAddr(row.from)
-		}
-		refusal, got := keys.Refusal(&row.key, from, now), ""
-		if refusal != nil {
-			got = refusal.Code
-		}
-		if got != row.code {
-			t.Errorf("%s: %q, want %q", row.name, got, row.code)
-		}
-	}
-	k := app.Key{CIDRs: inside, ExpiresAt: now.Add(time.Hour)}
-	from := netip.MustParseAddr("10.0.0.1")
-	if n := testing.AllocsPerRun(100, func() { keys.Refusal(&k, from, now) }); n != 0 {
-		t.Errorf("%v allocations for a good key", n)
-	}
-}
-
-func BenchmarkRefusal(b *testing.B) {
-	k := app.Key{ExpiresAt: time.Now().Add(time.Hour), CIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
-	from, now := netip.MustParseAddr("10.0.0.1"), time.Now()
-	for b.Loop() {
-		if keys.Refusal(&k, from, now) != nil {
-			b.Fatal("refused")
-		}
-	}
 }
