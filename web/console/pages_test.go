@@ -1,0 +1,165 @@
+package console_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"gatehouse/app"
+	"gatehouse/app/keys"
+	"gatehouse/app/limit"
+	"gatehouse/web/ui"
+)
+
+// everyPage lists what a signed-in operator can look at, by the name of its picture.
+func everyPage(org string, key app.KeyID) []struct{ name, path string } {
+	return []struct{ name, path string }{
+		{"overview", ui.PathOverview}, {"organizations", ui.PathOrgs}, {"organization-new", ui.PathNewOrg}, {"organization", ui.Org(org, "")},
+		{"keys", ui.Keys(org)}, {"key-new", ui.NewKey(org)}, {"key-rotate", ui.Key(org, key, "rotate")}, {"key-revoke", ui.Key(org, key, "revoke")},
+		{"organization-usage", ui.Org(org, "usage")}, {"limits", ui.Org(org, "limits")}, {"settings", ui.Org(org, "settings")}, {"plan-change", ui.Org(org, "plan")},
+		{"suspend", ui.Org(org, "suspend")}, {"delete", ui.Org(org, "delete")}, {"usage", ui.PathUsage}, {"traffic", ui.PathTraffic}, {"route", ui.Route("agents")},
+		{"upstream", ui.Upstream("app")}, {"plans", ui.PathPlans}, {"plan", ui.Plan("pro")}, {"system", ui.PathSystem}, {"operator-keys", ui.PathKeys},
+		{"operator-key-new", ui.NewKey("")}, {"sessions", ui.PathSessions}, {"password", ui.PathPassword}, {"search", ui.With(ui.PathSearch, "q", "a")},
+		{"not-found", ui.Org("nobody", "")},
+	}
+}
+
+// busy uses up some of an organization's limits, so that its fuses show something.
+func (s *stage) busy(slug string) {
+	ctx := context.Background()
+	org, err := s.store.OrgBySlug(ctx, slug)
+	s.must(err)
+	plan, err := s.store.Plan(ctx, org.Plan)
+	s.must(err)
+	for i, rate := range plan.RateLimits {
+		cell := s.limits.Cell(limit.OrgCell(org.ID, rate.Name), rate)
+		s.limits.Take(ctx, s.now(), rate.Capacity()*int64(61+25*i)/100, []*limit.Cell{cell})
+	}
+}
+
+// anyKey returns an active key of the organization.
+func (s *stage) anyKey(slug string) app.Key {
+	ctx := context.Background()
+	org, err := s.store.OrgBySlug(ctx, slug)
+	s.must(err)
+	list, err := s.store.Keys(ctx, org.ID, app.Page{Filter: string(app.KeyStateActive)})
+	s.must(err)
+	return list.Items[len(list.Items)-1]
+}
+
+func TestEveryPageIsAccessibleAtEveryWidthInLightAndDark(t *testing.T) {
+	s := newStage(t)
+	s.populate(customers...)
+	p := openBrowser(t).tab(t, s.url)
+	p.signIn(s)
+	s.operatorKeys()
+	s.goOn()
+	for _, page := range everyPage("acme-robotics", s.anyKey("acme-robotics").ID) {
+		s.busy("acme-robotics")
+		p.theme("light")
+		p.size(1280)
+		p.open(page.path)
+		p.settle()
+		for _, theme := range []string{"light", "dark"} {
+			p.theme(theme)
+			for _, width := range []int64{390, 768, 1280} {
+				p.size(width)
+				p.check(fmt.Sprintf("%s, %s, %d px", page.path, theme, width))
+				if width != 768 && (width == 1280 || page.name == "overview" || page.name == "organization") {
+					p.keep(pictureName(page.name, theme, width), 1500)
+				}
+			}
+		}
+		if page.name == "not-found" {
+			p.forget("404")
+		}
+		p.clean()
+	}
+}
+
+func pictureName(page, theme string, width int64) string {
+	if width < 500 {
+		return page + "-phone-" + theme
+	}
+	return page + "-" + theme
+}
+
+// operatorKeys makes the keys that System lists.
+func (s *stage) operatorKeys() {
+	ctx := context.Background()
+	_, err := s.keys.Mint(ctx, system, keys.New{Name: "provisioning", Scopes: []string{"orgs:write", "keys:write"}, CIDRs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	s.must(err)
+	_, err = s.keys.Mint(ctx, system, keys.New{Name: "billing export", Scopes: []string{"usage:read"}, ExpiresAt: time.Now().Add(90 * 24 * time.Hour)})
+	s.must(err)
+}
+
+func TestThePagesBeforeSignInAreAccessible(t *testing.T) {
+	s := newStage(t)
+	claim, _, err := s.auth.ClaimLink(context.Background())
+	s.must(err)
+	p := openBrowser(t).tab(t, s.url)
+	look := func(name, path string) {
+		p.open(path)
+		for _, theme := range []string{"light", "dark"} {
+			p.theme(theme)
+			for _, width := range []int64{390, 768, 1280} {
+				p.size(width)
+				p.check(fmt.Sprintf("%s, %s, %d px", path, theme, width))
+			}
+			p.keep(name+"-"+theme, 900)
+		}
+	}
+	look("claim", ui.Claim(claim))
+	p.clean()
+	s.claim()
+	look("sign-in", ui.PathSignIn)
+	p.clean()
+	look("claimed-already", ui.Claim(claim))
+	look("link-gone", ui.SignInLink("gl_unknown"))
+	p.forget("401")
+	p.clean()
+}
+
+func TestTheFirstStepsAreAccessible(t *testing.T) {
+	s := newStage(t)
+	p := openBrowser(t).tab(t, s.url)
+	p.signIn(s)
+	for _, theme := range []string{"light", "dark"} {
+		p.theme(theme)
+		for _, width := range []int64{390, 768, 1280} {
+			p.size(width)
+			p.check(fmt.Sprintf("first steps, %s, %d px", theme, width))
+		}
+		p.keep("first-run-"+theme, 1000)
+	}
+	for _, path := range []string{ui.PathOrgs, ui.PathUsage, ui.PathTraffic, ui.PathKeys, ui.With(ui.PathSearch, "q", "nothing like it")} {
+		p.open(path)
+		p.check(path + ", empty")
+	}
+	p.clean()
+}
+
+func TestAwkwardNamesBreakNoPage(t *testing.T) {
+	s := newStage(t)
+	s.populate(awkward...)
+	p := openBrowser(t).tab(t, s.url)
+	p.signIn(s)
+	list, err := s.store.Orgs(context.Background(), app.Page{})
+	s.must(err)
+	paths := []string{ui.PathOverview, ui.PathOrgs, ui.PathUsage, ui.With(ui.PathSearch, "q", `<script>alert("x")</script>`)}
+	for _, org := range list.Items {
+		paths = append(paths, ui.Org(org.Slug, ""), ui.Org(org.Slug, "settings"), ui.Org(org.Slug, "suspend"), ui.Org(org.Slug, "delete"), ui.Org(org.Slug, "plan"), ui.NewKey(org.Slug))
+	}
+	for _, path := range paths {
+		p.open(path)
+		for _, width := range []int64{390, 1280} {
+			p.size(width)
+			p.fits(fmt.Sprintf("%s at %d px", path, width))
+		}
+	}
+	p.open(ui.PathOrgs)
+	p.check("awkward names")
+	p.clean()
+}
