@@ -205,6 +205,8 @@ var proxyCases = []proxyCase{
 	{name: "chunked body over the limit", request: "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" +
 		fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", 1100000, strings.Repeat("x", 1100000)),
 		upstream: reply("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"), status: 413, code: "body_too_large"},
+	{name: "chunked body that is none", request: "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX\r\n0\r\n\r\n",
+		upstream: reply("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"), status: 400, code: "bad_request"},
 	{name: "long answer", upstream: reply("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("z", 1000000)), status: 200, body: strings.Repeat("z", 1000000)},
 	{name: "long chunk", upstream: reply(fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", 200000, strings.Repeat("z", 200000))), status: 200, body: strings.Repeat("z", 200000)},
 

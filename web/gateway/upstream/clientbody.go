@@ -1,9 +1,12 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,14 +76,30 @@ func (b *clientBody) Close() error { return nil }
 func (b *clientBody) failure() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var known *app.Error
-	switch {
-	case b.err == nil, errors.Is(b.err, io.EOF):
+	if b.err == nil || errors.Is(b.err, io.EOF) {
 		return nil
-	case errors.As(b.err, &known):
-		return known
 	}
-	return errors.Join(errGone, b.err)
+	return bodyFault(b.err)
+}
+
+// bodyFault says what a client did with its body: nothing more in time, left,
+// or broke its framing.
+func bodyFault(err error) error {
+	var known *app.Error
+	var broken net.Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case isTimeout(err):
+		return faultSlowBody(err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &broken), errors.Is(err, context.Canceled):
+		return faultGone(err)
+	case strings.Contains(err.Error(), "client disconnected"), strings.Contains(err.Error(), "stream error"):
+		return faultGone(err) // of HTTP/2, whose errors have no exported type
+	}
+	fault := faultInvalid("The body of the request is malformed.")
+	fault.Err = err
+	return fault
 }
 
 // pending reports whether some of the body is still to come.

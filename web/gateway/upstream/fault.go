@@ -58,6 +58,12 @@ func faultTooLarge(limit int64) *app.Error {
 		Advice:  "Send it in smaller parts, or ask for a higher limit.", Err: limitError(limit)}
 }
 
+// faultSlowBody carries the code that is answered with 408.
+func faultSlowBody(err error) *app.Error {
+	return &app.Error{Kind: app.KindTimeout, Code: "body_timeout",
+		Message: "The body of the request did not arrive in time.", Advice: "Send it again, without pauses.", Err: err}
+}
+
 func faultInvalid(message string) *app.Error {
 	return &app.Error{Kind: app.KindInvalid, Code: "bad_request", Message: message}
 }

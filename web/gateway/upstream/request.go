@@ -213,7 +213,7 @@ func (e *exchange) readBody(b []byte) ([]byte, error) {
 	read, err := io.ReadFull(e.r.Body, b[start:start+n])
 	e.result.BytesIn += int64(read)
 	if err != nil {
-		return b, faultGone(err)
+		return b, bodyFault(err)
 	}
 	return b[:start+n], nil
 }
