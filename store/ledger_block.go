@@ -11,10 +11,9 @@ import (
 	"gatehouse/app"
 )
 
-// blockTimeout ends a commit on a connection that hangs, so that the next try
-// uses another. SQLite needs none: its busy timeout ends waits, and a disk
-// that hangs hangs.
-const blockTimeout = 5 * time.Second
+// commitTimeout ends a commit on a connection to PostgreSQL that hangs, so
+// that the next try uses another.
+const commitTimeout = 5 * time.Second
 
 const appendBlockText = `INSERT INTO main.usage_block (replica, seq, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
 
@@ -67,6 +66,8 @@ func (l *Ledger) CloseReplica(ctx context.Context, id int64) error {
 // this returns nil. The same block again is no error, so a lost answer is
 // asked for by writing again; another block in its place is ledger_conflict.
 func (l *Ledger) AppendBlock(ctx context.Context, replica, seq int64, body []byte) error {
+	ctx, cancel := l.commitContext(ctx)
+	defer cancel()
 	result, err := l.insertBlock(ctx, replica, seq, body)
 	if err != nil {
 		return asAppError(ctx, err)
@@ -88,12 +89,18 @@ func (l *Ledger) AppendBlock(ctx context.Context, replica, seq int64, body []byt
 func (l *Ledger) insertBlock(ctx context.Context, replica, seq int64, body []byte) (sql.Result, error) {
 	if l.appendBlock != nil {
 		l.checkpoints.written()
-		// Without a way to interrupt it: that costs a goroutine per commit.
-		return l.appendBlock.ExecContext(context.WithoutCancel(ctx), replica, seq, body)
+		return l.appendBlock.ExecContext(ctx, replica, seq, body)
 	}
-	ctx, cancel := context.WithTimeout(ctx, blockTimeout)
-	defer cancel()
 	return l.db.write.ExecContext(ctx, appendBlockText, replica, seq, body)
+}
+
+// commitContext bounds a commit on PostgreSQL. On SQLite it cannot be
+// interrupted: to watch for that costs a goroutine per statement.
+func (l *Ledger) commitContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.onPostgres() {
+		return context.WithTimeout(ctx, commitTimeout)
+	}
+	return context.WithoutCancel(ctx), func() {}
 }
 
 // Blocks passes the replica's blocks after a seq, in order, at most max. The

@@ -56,6 +56,11 @@ func (l *Ledger) Applied(ctx context.Context, replica int64) (app.LedgerLink, er
 // transaction. It is not ok, and does nothing, when the buckets do not stand
 // at u.From: somebody else has moved them.
 func (l *Ledger) ApplyUsage(ctx context.Context, u app.UsageApply) (ok bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, asAppError(ctx, err)
+	}
+	ctx, cancel := l.commitContext(ctx)
+	defer cancel()
 	err = l.db.system(ctx, ledgerReason, func(t *tx) error {
 		n, err := t.exec(`UPDATE main.usage_replica SET applied_seq = $3, applied_hash = $4 WHERE id = $1 AND applied_seq = $2`,
 			u.To.Replica, u.From, u.To.Seq, u.To.Hash[:])

@@ -124,10 +124,7 @@ func (e *encoder) numbers(values ...uint64) {
 
 // series writes the dictionary: every text once.
 func (e *encoder) series(list []Series) {
-	if e.index == nil {
-		e.index = map[string]uint64{}
-	}
-	clear(e.index)
+	e.index = emptied(e.index)
 	e.texts, e.refs = e.texts[:0], e.refs[:0]
 	for i := range list {
 		e.refs = append(e.refs, e.text(string(list[i].Org)), e.text(string(list[i].Key)), e.text(string(list[i].Route)))

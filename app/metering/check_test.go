@@ -2,7 +2,9 @@ package metering_test
 
 import (
 	"database/sql"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,6 +93,29 @@ func TestACheckFindsWhatWasChanged(t *testing.T) {
 				t.Errorf("found %v, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// TestACheckFindsAnHonestLookingBlock changes a request's weight, with a right
+// checksum and a right sum: the chain tells.
+func TestACheckFindsAnHonestLookingBlock(t *testing.T) {
+	o := sqliteOptions(t)
+	db := smallLedger(t, o)
+	var body []byte
+	if err := db.QueryRow(`SELECT body FROM usage_block WHERE replica = 1 AND seq = 1`).Scan(&body); err != nil {
+		t.Fatal(err)
+	}
+	content := body[:len(body)-4]
+	content[len(content)-1] = 4 // the weight 2: the block ends with its only request
+	body = binary.LittleEndian.AppendUint32(content, crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli)))
+	var b metering.Block
+	if err := b.Decode(body); err != nil || len(b.Intents) != 1 || b.Intents[0].Weight != 2 {
+		t.Fatalf("%+v, %v", b, err)
+	}
+	execute(t, db, `UPDATE usage_block SET body = $1 WHERE replica = 1 AND seq = 1`, body)
+	execute(t, db, `UPDATE usage_bucket SET weight = weight + 1 WHERE org_id = $1`, string(b.Series[0].Org))
+	if got := faults(t, openLedger(t, o)); !slices.Equal(got, []string{"chain_broken"}) {
+		t.Errorf("found %v, want chain_broken", got)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 // fill puts the batch into the writer's block.
 func (w *writer) fill(b batch, now time.Time) *Block {
-	clear(w.refs)
+	w.refs = emptied(w.refs)
 	block := &w.block
 	block.Seq, block.Link, block.Base = w.seq+1, w.link, millis(now.UnixMilli())
 	block.Series, block.Intents, block.Settles = block.Series[:0], block.Intents[:0], block.Settles[:0]
@@ -48,4 +48,15 @@ func (w *writer) ref(s *Series) int {
 			app.OrgID(clean(string(s.Org))), app.KeyID(clean(string(s.Key))), app.RouteID(clean(string(s.Route)))})
 	}
 	return ref
+}
+
+// emptied returns an empty map, the same one unless it has grown so large that
+// emptying it for each block would cost more than the block.
+func emptied[K comparable, V any](m map[K]V) map[K]V {
+	const large = 1024
+	if m == nil || len(m) > large {
+		return map[K]V{}
+	}
+	clear(m)
+	return m
 }

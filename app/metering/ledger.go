@@ -26,8 +26,10 @@ const (
 	// Reports hold them anyway; until then they read them one by one.
 	DefaultTakeOver = 10 * time.Second
 
-	settleDelay  = 20 * time.Millisecond // how long outcomes wait for a request to ride with
-	maxSettles   = 16384                 // outcomes in one block
+	// settleDelay is how long outcomes wait for a request to ride with. At more
+	// than ten requests a second they never need a block of their own.
+	settleDelay  = 100 * time.Millisecond
+	maxSettles   = 16384 // outcomes in one block
 	firstRetry   = 10 * time.Millisecond
 	slowestRetry = time.Second
 )

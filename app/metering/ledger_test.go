@@ -146,6 +146,18 @@ func TestReplicasFollowEachOtherInOneChain(t *testing.T) {
 		if proof := mustHold(t, s); proof.Replicas != 4 || proof.Requests != 3 {
 			t.Errorf("proof %+v", proof)
 		}
+		nothing := app.LedgerWalk{Block: func(int64, int64, []byte) error { return nil }, Bucket: func(app.UsageBucket) error { return nil }}
+		nothing.Replicas = func(list []app.LedgerReplica) error {
+			for _, r := range list {
+				if r.ClosedAt.IsZero() {
+					t.Errorf("the end of replica %d is not noted", r.ID)
+				}
+			}
+			return nil
+		}
+		if err := s.WalkLedger(t.Context(), nothing); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -206,7 +206,7 @@ func TestReadersSeeEveryAcknowledgedRequest(t *testing.T) {
 		for acknowledged.Load() < 50 {
 			time.Sleep(time.Millisecond)
 		}
-		for range 60 {
+		for range 40 {
 			low := acknowledged.Load()
 			got := total(t, reader)
 			if high := begun.Load(); got.Requests < low || got.Requests > high {
@@ -215,6 +215,7 @@ func TestReadersSeeEveryAcknowledgedRequest(t *testing.T) {
 			if got.Status2+got.Unknown != got.Requests || got.Weight != got.Requests {
 				t.Errorf("a report contradicts itself: %+v", got)
 			}
+			mustHold(t, reader)
 		}
 		close(stop)
 		wait.Wait()

@@ -118,6 +118,8 @@ func TestACommitThatHangsRefuses(t *testing.T) {
 	})
 	inside := l.Begin(request("org_1", noon))
 	<-entered
+	early := l.Begin(request("org_1", noon))
+	l.Settle(early, app.Outcome{Status: 200})
 	behind := l.Begin(request("org_1", noon)) // waits for the next block, which never comes
 	wantUnavailable(t, behind.Wait(t.Context()))
 	wantUnavailable(t, inside.Wait(t.Context()))
@@ -243,9 +245,12 @@ func TestCloseSaysWhatItCouldNotWrite(t *testing.T) {
 	ticket := l.Begin(request("org_1", noon))
 	wantUnavailable(t, ticket.Wait(t.Context()))
 	l.Settle(ticket, app.Outcome{Status: 503})
+	for range 10 {
+		l.Settle(l.Begin(request("org_1", noon)), app.Outcome{Status: 503}) // refused: nothing of it is kept
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := l.Close(ctx); err == nil || !strings.Contains(err.Error(), "2 records") || !errors.Is(err, errDisk) {
+	if err := l.Close(ctx); err == nil || !strings.Contains(err.Error(), "with 2 records") || !errors.Is(err, errDisk) {
 		t.Errorf("got %v, want 2 records and why", err)
 	}
 	mustHold(t, s)

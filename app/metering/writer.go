@@ -69,6 +69,9 @@ func (l *Ledger) write() {
 		l.pace()
 		l.commit(l.take())
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open.end(failed, errClosing) // it gave up: who waits still shall know
 }
 
 // await sleeps until there is something to write. Outcomes alone are written
@@ -189,14 +192,12 @@ func (l *Ledger) finish(g *group) time.Duration {
 	return took
 }
 
-// abandon fails the group, and everybody who waits for the next one: the
-// ledger gives up.
+// abandon fails the group: the ledger gives up.
 func (l *Ledger) abandon(g *group) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.committing = nil
 	g.end(failed, l.stats.lastError())
-	l.open.end(failed, l.stats.lastError())
 }
 
 // losePatience runs when a commit has taken too long. Who waits for it is
@@ -204,13 +205,22 @@ func (l *Ledger) abandon(g *group) {
 // counted nevertheless, once it is written: with the outcome that the gate
 // gave, as any other.
 func (l *Ledger) losePatience() {
+	if l.relaxed {
+		return // nobody waits
+	}
+	if cause := l.refuseAll(); cause != nil {
+		l.o.Log.Error("ledger refuses requests", "replica", l.replica.ID, "err", cause)
+	}
+}
+
+// refuseAll returns why it refuses, or nil when the commit is over.
+func (l *Ledger) refuseAll() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.committing == nil || l.clock()-l.since < l.o.Patience || l.relaxed {
-		return
+	if l.committing == nil || l.clock()-l.since < l.o.Patience {
+		return nil
 	}
 	cause := l.stats.slow(l.o.Now().Add(l.since - l.clock()))
-	l.o.Log.Error("ledger refuses requests", "replica", l.replica.ID, "err", cause)
 	l.committing.end(failed, cause)
 	l.open.void = true
 	l.open.end(failed, cause)
@@ -218,6 +228,7 @@ func (l *Ledger) losePatience() {
 	if !l.closing {
 		l.refused = voidGroup(cause)
 	}
+	return cause
 }
 
 // stalled notes a failed try.
