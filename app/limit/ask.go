@@ -145,6 +145,24 @@ func (s *Shared) topUp(a *attempt) {
 	}
 }
 
+// Refresh asks the shared authority how cells stand, so that State also knows
+// of what other replicas took. It is for pages that show limits; while Redis
+// is away, and under Local, it does nothing.
+func Refresh(ctx context.Context, a Authority, cells []*Cell) {
+	s, shared := a.(*Shared)
+	if !shared || s.loss.Lost() || len(cells) == 0 {
+		return
+	}
+	asks := s.split(cells, 0)
+	for _, k := range asks {
+		k.settle = true
+	}
+	s.queue.add(asks...)
+	for _, k := range asks {
+		k.wait(ctx)
+	}
+}
+
 // flush gives back what leases left unspent.
 func (s *Shared) flush() {
 	if !s.loss.Lost() {

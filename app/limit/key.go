@@ -39,6 +39,17 @@ func owner(key string) string {
 	return head
 }
 
+// slotted marks the owner in a key of Redis, so that keys of one owner are in
+// one hash slot. An empty mark would mean none.
+func slotted(key string) string {
+	head := owner(key)
+	rest := key[len(head):]
+	if head == "" {
+		head = "-"
+	}
+	return "{" + head + "}" + rest
+}
+
 // scopeOf reads the scope from a key; a key of another form is an organization's.
 func scopeOf(key string) Scope {
 	_, rest, _ := strings.Cut(key, "/")

@@ -60,6 +60,43 @@ func TestConcurrentTakesKeepTheLimitExactly(t *testing.T) {
 	}
 }
 
+func TestConcurrentTakersOfOneCellGetExactlyItsBurst(t *testing.T) {
+	a := NewLocal(nil)
+	defer a.Close(t.Context())
+	const burst = 2_000_000
+	cell := a.Cell("o", per(1, 366*24*time.Hour, burst))
+	var passed atomic.Int64
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			mine := int64(0)
+			for range burst / 4 {
+				if a.Take(t.Context(), time.Now(), 1, []*Cell{cell}).OK {
+					mine++
+				}
+			}
+			passed.Add(mine)
+		})
+	}
+	all.Wait()
+	if got := passed.Load(); got != burst {
+		t.Errorf("%d passed of a burst of %d", got, burst)
+	}
+}
+
+// A cell named twice fits at the first look and refuses in the middle, as a
+// cell does that another request empties between.
+func TestRefusalInTheMiddleTakesNothing(t *testing.T) {
+	clock := newHand()
+	a := NewLocal(clock.Now)
+	defer a.Close(t.Context())
+	first, second := a.Cell("first", per(10, time.Hour, 0)), a.Cell("second", per(1, time.Hour, 0))
+	d := a.Take(t.Context(), clock.Now(), 1, []*Cell{first, second, second})
+	if d.OK || first.State(clock.Now()).Remaining != 10 || second.State(clock.Now()).Remaining != 1 {
+		t.Errorf("%+v; %d of 10 and %d of 1 are left", d, first.State(clock.Now()).Remaining, second.State(clock.Now()).Remaining)
+	}
+}
+
 func TestGivingBackReturnsOnlyWhatHasNotRefilled(t *testing.T) {
 	clock := newHand()
 	a := NewLocal(clock.Now)

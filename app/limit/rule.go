@@ -78,19 +78,17 @@ func (r *rule) wait(ticks int64) time.Duration {
 // advance answers the theoretical arrival time (the tick at which a cell is
 // full again) after n units are taken at the tick now, and whether they may be.
 //
-// A reading of the clock is up to one tick early, so a full cell starts from
-// the next tick: a unit never refills before its time.
+// A reading of the clock may be a fraction of a tick early, so a full cell
+// starts from the next tick: a unit never refills before its time.
 func (r *rule) advance(tat, now, n int64) (next int64, ok bool) {
-	if n > r.capacity {
+	switch {
+	case n > r.capacity:
 		return tat, false
-	}
-	edge := now + r.full
-	if tat <= now {
-		tat = now + r.slack
-		edge += r.slack
+	case tat <= now:
+		return now + r.slack + n*r.unit, true
 	}
 	next = tat + n*r.unit
-	return next, next <= edge
+	return next, next <= now+r.full
 }
 
 // remaining is how many units may be taken at the tick now.

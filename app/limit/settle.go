@@ -134,7 +134,7 @@ func (s *Shared) arguments(c *call, sent, rtt int64) ([]string, []any) {
 	for i, cell := range c.cells {
 		r := cell.rule.Load()
 		c.rules = append(c.rules, r)
-		keys[i] = s.options.Prefix + "{" + owner(cell.key) + "}" + cell.key[len(owner(cell.key)):]
+		keys[i] = s.options.Prefix + "rate:" + slotted(cell.key)
 		want := int64(0)
 		if !c.asks[0].settle {
 			want = cell.leased.wanted(sent, int64(horizon(rtt)))

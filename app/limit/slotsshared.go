@@ -174,8 +174,7 @@ func (s *SharedSlots) run(list []*Pool, keys [][]string, args [][]any) error {
 func (h *sharedPool) arguments(p *Pool, need int64, reserve bool) ([]string, []any) {
 	h.number++
 	o := &h.home.options
-	key := o.Prefix + "slots:{" + owner(p.key) + "}" + p.key[len(owner(p.key)):]
-	return []string{key}, []any{o.Replica, h.number, p.used.Load(), need, reserve, h.cap, slotsLife.Milliseconds()}
+	return []string{o.Prefix + "slots:" + slotted(p.key)}, []any{o.Replica, h.number, p.used.Load(), need, reserve, h.cap, slotsLife.Milliseconds()}
 }
 
 // learn notes how many slots there are now.
