@@ -3,9 +3,13 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +131,37 @@ func TestGRPCThroughTheGate(t *testing.T) {
 			t.Errorf("stream: %v, %v", first, err)
 		}
 	})
+}
+
+func TestTLSWithHTTP2AtTheGate(t *testing.T) {
+	certificate := httptest.NewTLSServer(http.NotFoundHandler())
+	defer certificate.Close()
+	dir, pair := t.TempDir(), certificate.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]},
+		"key.pem": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := newGate(t, embedded(), "gateway.tls.cert_file="+filepath.Join(dir, "cert.pem"), "gateway.tls.key_file="+filepath.Join(dir, "key.pem"))
+	minted := g.key(g.org("pro"))
+	client := certificate.Client()
+	client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	request, _ := http.NewRequest("GET", g.url+"/x", nil)
+	request.Header.Set("Authorization", "Bearer "+minted.Key)
+	got, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	var s seen
+	if err := json.NewDecoder(got.Body).Decode(&s); err != nil || got.Proto != "HTTP/2.0" || s.Header.Get("X-Forwarded-Proto") != "https" {
+		t.Errorf("%s %v, the app saw %+v", got.Proto, err, s)
+	}
 }
 
 func TestAStoppingGateLetsOpenRequestsFinish(t *testing.T) {
