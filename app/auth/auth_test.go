@@ -47,6 +47,11 @@ func TestSignInHashesForUnknownAccountsToo(t *testing.T) {
 			t.Errorf("%s: %v", email, err)
 		}
 	}
+	// What can be no password costs no hash.
+	_, err := w.SignIn(t.Context(), Attempt{"mara@example.com", strings.Repeat("x", MaxPasswordBytes+1), client("192.0.2.3")})
+	if code(err) != "sign_in_failed" {
+		t.Errorf("a very long password: %v", err)
+	}
 }
 
 func TestSignInBeginsANewSessionEachTime(t *testing.T) {

@@ -32,6 +32,12 @@ func TestSessionsEndByTime(t *testing.T) {
 		w.expectSession(t, "just before a day without use", idle.Cookie, "ok")
 		w.pass(day)
 		w.expectSession(t, "a day after its last use", idle.Cookie, "signed_out")
+		if err := w.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if kept, err := w.db.OperatorSessions(t.Context(), idle.Operator.ID); err != nil || len(kept) != 0 {
+			t.Fatalf("an idle session is kept: %d, %v", len(kept), err)
+		}
 
 		busy := w.signIn(t, client(home))
 		for range 6*24 + 23 {
