@@ -28,8 +28,8 @@ type preparedHeader struct {
 	value []string
 }
 
-// admission returns the credential's admission on the route.
-func (g *Gateway) admission(ctx context.Context, c *credential, rt *route) (*admission, error) {
+// admission returns the credential's admission on the route of the book.
+func (g *Gateway) admission(ctx context.Context, c *credential, rt *route, of *book) (*admission, error) {
 	state, err := g.tenants.state(ctx, c.tenant)
 	if app.IsKind(err, app.KindNotFound) {
 		return nil, keys.ErrUnknown() // its organization was deleted
@@ -48,6 +48,9 @@ func (g *Gateway) admission(ctx context.Context, c *credential, rt *route) (*adm
 	a := g.newAdmission(c, rt, state)
 	c.admissions.Store(rt, a)
 	c.latest.Store(a)
+	if g.book.Load() != of { // the route's limits were set to what they were: let them be set anew
+		g.ring.forget(func(*[32]byte, *credential) bool { return true })
+	}
 	return a, nil
 }
 
@@ -123,6 +126,7 @@ func (g *Gateway) takePlaces(x *exchange) error {
 		if !x.take(x.credential.tenant.inUse, plan.InFlight) {
 			return errInFlight(plan.InFlight)
 		}
+		x.inFlight = true
 		if x.upgrade && !x.take(x.credential.tenant.socket, plan.WebSockets) {
 			return errSockets("organization", plan.WebSockets)
 		}

@@ -25,14 +25,18 @@ func (g *Gateway) Authorize(w http.ResponseWriter, r *http.Request) {
 	x.from, x.trusted = clientaddr.Of(r, g.Trusted)
 	err := g.authorize(x)
 	if err != nil && r.URL.Query().Get("refuse") == "403" {
+		g.complain(x, app.AsError(err), err) // what follows looks like a refusal
 		err = asForbidden(w, err)
 	}
 	g.recordDecision(x, err)
 }
 
 func (g *Gateway) authorize(x *exchange) error {
-	method, host, uri := originalRequest(x.r)
-	if err := x.enterAs(method, host, uri); err != nil {
+	asked, err := originalRequest(x.r)
+	if err != nil {
+		return err
+	}
+	if err := x.enterAs(asked.method, asked.host, asked.uri); err != nil {
 		return err
 	}
 	if err := g.decide(x.r.Context(), x, find(x.r.Header, x.route.modes)); err != nil {
@@ -85,41 +89,64 @@ func asForbidden(w http.ResponseWriter, err error) error {
 	return &known
 }
 
-// originalRequest reads what the proxy asks about: nginx sets X-Original-*,
-// Traefik and Caddy X-Forwarded-*, Envoy appends the path to ours.
-func originalRequest(r *http.Request) (method, host, uri string) {
-	method = firstHeader(r, "X-Original-Method", "X-Forwarded-Method")
-	if method == "" {
-		method = r.Method
+// original is the request that another proxy asks about.
+type original struct{ method, host, uri string }
+
+// originalRequest reads what the proxy asks about: Traefik, Caddy and nginx
+// set X-Forwarded-Method, -Host and -Uri, some nginx X-Original-Method, -Host
+// and -Uri, Envoy appends the path to ours. A proxy sets one of these ways and
+// passes the client's other headers on, so a question put in two ways is not
+// answered: one of them is the client's.
+func originalRequest(r *http.Request) (original, error) {
+	escaped := r.URL.EscapedPath()
+	below := strings.TrimPrefix(escaped, AuthorizePath)
+	if below == escaped {
+		below = ""
 	}
-	host = firstHeader(r, "X-Forwarded-Host")
-	if host == "" {
-		host = r.Host
+	set := has(r.Header, "X-Original-Method", "X-Original-Host", "X-Original-Uri")
+	forwarded := has(r.Header, "X-Forwarded-Method", "X-Forwarded-Uri")
+	asked := original{r.Method, r.Host, below}
+	var err error
+	switch {
+	case set && forwarded || below != "" && (set || forwarded):
+		return asked, errAskedTwice()
+	case set:
+		err = asked.read(r.Header, "X-Original-Method", "X-Original-Host", "X-Original-Uri")
+	default:
+		err = asked.read(r.Header, "X-Forwarded-Method", "X-Forwarded-Host", "X-Forwarded-Uri")
 	}
-	uri = firstHeader(r, "X-Original-Uri", "X-Forwarded-Uri")
-	if uri == "" {
-		if _, rest, ok := strings.Cut(r.URL.EscapedPath(), AuthorizePath); ok {
-			uri = rest
+	asked.uri, _, _ = strings.Cut(asked.uri, "?")
+	if asked.uri == "" {
+		asked.uri = "/"
+	}
+	return asked, err
+}
+
+// read takes over what the headers say; one that comes twice says nothing.
+func (o *original) read(h http.Header, method, host, uri string) error {
+	for name, into := range map[string]*string{method: &o.method, host: &o.host, uri: &o.uri} {
+		switch values := h[name]; len(values) {
+		case 0:
+		case 1:
+			*into = values[0]
+		default:
+			return errAskedTwice()
 		}
 	}
-	uri, _, _ = strings.Cut(uri, "?")
-	if uri == "" {
-		uri = "/"
+	return nil
+}
+
+func has(h http.Header, names ...string) bool {
+	for _, name := range names {
+		if len(h[name]) > 0 {
+			return true
+		}
 	}
-	return method, host, uri
+	return false
 }
 
 // AuthorizePath is where Authorize is mounted; Envoy's prefix comes below it.
 const AuthorizePath = "/v1/authorize"
-
-func firstHeader(r *http.Request, names ...string) string {
-	for _, name := range names {
-		if values := r.Header[name]; len(values) > 0 {
-			return values[0]
-		}
-	}
-	return ""
-}
 
 // enterAs finds the route of a request that another proxy holds. Where no
 // route was defined, any path wants an API key.

@@ -137,7 +137,7 @@ func (g *Gateway) Changed(ctx context.Context, c app.Change) error {
 	case "plan":
 		g.tenants.void(func(s *orgState) bool { return s.org.Plan == c.ID })
 	case "org":
-		g.tenants.void(func(s *orgState) bool { return string(s.org.ID) == c.ID })
+		g.tenants.voidOrg(ctx, app.OrgID(c.ID))
 	case "key":
 		g.ring.forget(func(_ *[32]byte, held *credential) bool { return string(held.key.ID) == c.ID })
 	case "session":

@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"net/netip"
 	"time"
@@ -69,7 +67,8 @@ func (g *Gateway) Check(w http.ResponseWriter, r *http.Request) error {
 	if err := g.mayCheck(r, x.start); err != nil {
 		return err
 	}
-	question, err := readCheck(r.Body)
+	r.Body = http.MaxBytesReader(w, r.Body, maxCheckBody)
+	question, err := readCheck(w, r)
 	if err != nil {
 		return err
 	}
@@ -84,14 +83,9 @@ func (g *Gateway) Check(w http.ResponseWriter, r *http.Request) error {
 	return json.NewEncoder(w).Encode(x.checkAnswer(known))
 }
 
-func readCheck(body io.Reader) (q CheckRequest, err error) {
-	decoder := json.NewDecoder(io.LimitReader(body, maxCheckBody))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&q); err != nil {
-		if errors.Is(err, io.EOF) {
-			return q, app.Invalid("body", "must be a JSON object such as {\"key\": \"gk_live_…\"}")
-		}
-		return q, app.Invalid("body", "%s", err)
+func readCheck(w http.ResponseWriter, r *http.Request) (q CheckRequest, err error) {
+	if err := respond.ReadJSON(w, r, &q); err != nil {
+		return q, err
 	}
 	switch {
 	case q.Key == "":
@@ -187,12 +181,14 @@ func orElse(text, otherwise string) string {
 func (g *Gateway) observeCheck(x *exchange, refusal *app.Error) {
 	if x.metered {
 		g.Ledger.Settle(x.ticket, app.Outcome{})
+		x.metered = false
 	}
 	status, code := http.StatusOK, ""
 	if refusal != nil {
 		status, code = respond.Status(refusal), refusal.Code
 	}
 	g.observe(x, status, code, g.Now().Sub(x.start))
+	x.recorded = true
 }
 
 func (x *exchange) checkAnswer(refusal *app.Error) CheckAnswer {

@@ -15,6 +15,21 @@ func errClosed() error {
 	return &app.Error{Kind: app.KindNotFound, Code: "path_closed", Message: "This path is closed."}
 }
 
+func errAskedTwice() error {
+	return &app.Error{Kind: app.KindInvalid, Code: "question_ambiguous", Message: "The headers name the request to authorize in two ways.",
+		Advice: "Let the proxy set one of X-Forwarded-Method, -Host and -Uri or X-Original-Method, -Host and -Uri, and drop what the client sent of the other."}
+}
+
+func errCredentialTwice() error {
+	return &app.Error{Kind: app.KindUnauthenticated, Code: "credential_twice", Message: "The request carries a credential's header more than once.",
+		Advice: "Send `Authorization: Bearer KEY` once."}
+}
+
+func errNoUpstream() error {
+	return &app.Error{Kind: app.KindUnavailable, Code: "upstream_missing", Message: "The upstream of this request is not there.",
+		Advice: "Try again in a moment; the operator sees upstreams with `gatehouse route list`.", RetryAfter: time.Second}
+}
+
 func errNoCredential(rt *route, got presented) error {
 	e := &app.Error{Kind: app.KindUnauthenticated, Code: "credential_missing", Message: "This route wants " + rt.modes.words() + ", and the request has none.",
 		Advice: "Send `Authorization: Bearer KEY`."}

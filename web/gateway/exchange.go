@@ -3,7 +3,6 @@ package gateway
 import (
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -34,11 +33,13 @@ type exchange struct {
 	decision   limit.Decision
 	weight     int64         // units the request takes
 	places     []*limit.Pool // taken, to be given back
+	inFlight   bool          // the first of places is one in flight
 	socket     bool          // a WebSocket of the node is taken
 
 	ticket    metering.Ticket
 	metered   bool
 	forwarded bool // it passed the gate
+	recorded  bool // all that is to be told of it was told
 	own       time.Duration
 	out       upstream.Outgoing
 	result    upstream.Result
@@ -47,19 +48,20 @@ type exchange struct {
 
 var exchanges = sync.Pool{New: func() any {
 	x := &exchange{}
-	x.out.Before = x.beforeAnswer // bound once: a method value costs an allocation
+	x.out.Before, x.out.Upgraded = x.beforeAnswer, x.upgraded // bound once: a method value costs an allocation
 	return x
 }}
 
 func newExchange(g *Gateway, w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
-	before, places, fields := x.out.Before, x.places[:0], x.fields[:0]
+	before, upgraded, places, fields := x.out.Before, x.out.Upgraded, x.places[:0], x.fields[:0]
 	*x = exchange{g: g, w: w, r: r, start: g.Now(), places: places, fields: fields}
-	x.out.Before = before
+	x.out.Before, x.out.Upgraded = before, upgraded
 	return x
 }
 
-// leave gives back what the request held, and the exchange.
+// leave gives back what the request held, and the exchange. One that a panic
+// ended is not reused: what the panic left behind may still hold it.
 func (x *exchange) leave() {
 	for _, pool := range x.places {
 		pool.Release()
@@ -67,8 +69,24 @@ func (x *exchange) leave() {
 	if x.socket {
 		x.g.sockets.release(x.from)
 	}
+	if x.metered { // nobody came to say how it ended
+		x.g.Ledger.Settle(x.ticket, app.Outcome{})
+	}
+	if !x.recorded {
+		return
+	}
 	x.w, x.r = nil, nil
 	exchanges.Put(x)
+}
+
+// upgraded gives back the place in flight of a request that became a
+// WebSocket: it has a place of its own, for hours maybe.
+func (x *exchange) upgraded() {
+	if x.inFlight {
+		x.places[0].Release()
+		x.places = append(x.places[:0], x.places[1:]...)
+		x.inFlight = false
+	}
 }
 
 // enter finds out what the request is, before anything is asked about it: its
@@ -77,7 +95,6 @@ func (x *exchange) enter() error {
 	x.requestID = respond.AssignRequestID(x.w, x.r)
 	x.from, x.trusted = clientaddr.Of(x.r, x.g.Trusted)
 	x.upgrade = isUpgrade(x.r)
-	x.book = x.g.book.Load()
 	x.book = x.g.book.Load()
 	if err := x.find(x.r.Method, x.r.Host, x.r.URL.EscapedPath()); err != nil {
 		return err
@@ -106,7 +123,7 @@ func (x *exchange) find(method, host, escapedPath string) error {
 }
 
 // stripInbound removes what only the gate may say to the app. CGI and WSGI
-// read "_" and "-" alike, so neither spelling passes.
+// read "_" and "-" alike, some servers any sign, so no such spelling passes.
 func stripInbound(h http.Header) {
 	for name := range h {
 		if len(name) >= len(headerPrefix) && (name[0] == 'X' || name[0] == 'x') && isOurs(name) {
@@ -118,7 +135,17 @@ func stripInbound(h http.Header) {
 const headerPrefix = "X-Gatehouse-"
 
 func isOurs(name string) bool {
-	return strings.EqualFold(strings.ReplaceAll(name[:len(headerPrefix)], "_", "-"), headerPrefix)
+	for i := range len(headerPrefix) {
+		want, got := headerPrefix[i], name[i]
+		if want == '-' && isAlphanumeric(got) || want != '-' && got|0x20 != want|0x20 { // letters in lower case
+			return false
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
 }
 
 // intent is what the ledger writes of the request before its answer.

@@ -82,6 +82,7 @@ type Gateway struct {
 	reload  sync.Mutex
 	book    atomic.Pointer[book]
 	ring    *keyring
+	faults  faults
 	tenants *tenants
 	sockets *sockets
 }
@@ -115,7 +116,7 @@ func (g *Gateway) serve(x *exchange) error {
 	if err := g.decide(x.r.Context(), x, got); err != nil {
 		return err
 	}
-	hideCredential(x.r.Header, got)
+	hideCredentials(x.r.Header, got)
 	if err := g.takePlaces(x); err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func (g *Gateway) decide(ctx context.Context, x *exchange, got presented) (err e
 // enroll puts the request down to the credential's organization.
 func (g *Gateway) enroll(ctx context.Context, x *exchange, c *credential) (err error) {
 	x.credential = c
-	if x.admission, err = g.admission(ctx, c, x.route); err != nil {
+	if x.admission, err = g.admission(ctx, c, x.route, x.book); err != nil {
 		return err
 	}
 	if c.mark != nil {
@@ -155,12 +156,12 @@ func (g *Gateway) enroll(ctx context.Context, x *exchange, c *credential) (err e
 	return nil
 }
 
-// poolFor is the route's upstream, or the organization's own.
-func (g *Gateway) poolFor(x *exchange) *upstream.Pool {
+// poolFor is the route's upstream, or the organization's own: never the shared
+// one in its place, where other organizations' data are. nil: it is not there,
+// as for the moment in which routing and the organization change at once.
+func (x *exchange) poolFor() *upstream.Pool {
 	if x.credential != nil && !x.route.SharedUpstream && x.admission.state.org.Upstream != "" {
-		if own := x.book.pools[x.admission.state.org.Upstream]; own != nil {
-			return own
-		}
+		return x.book.pools[x.admission.state.org.Upstream]
 	}
 	return x.route.pool
 }

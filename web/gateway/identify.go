@@ -26,22 +26,26 @@ type presented struct {
 	header string // the header that carried it, to be kept from the app; empty: a cookie
 }
 
+// twice is the mode of a request that carries a credential's header more than
+// once: which of them counts would be a guess, and the app might guess another.
+const twice app.AuthMode = "twice"
+
 // find reads the request's credential: a Bearer key or JWT, X-API-Key, or the
-// session cookie, in this order.
+// session cookie, in this order. What is no credential of the gate's is the
+// app's own affair where the route wants no key.
 func find(h http.Header, modes authModes) presented {
-	if values := h["Authorization"]; len(values) == 1 {
-		scheme, secret, ok := strings.Cut(values[0], " ")
-		if ok && strings.EqualFold(scheme, "bearer") {
-			secret = strings.TrimLeft(secret, " ")
-			if looksLikeJWT(secret) {
-				return presented{app.AuthJWT, secret, "Authorization"}
-			}
-			if modes.key || looksLikeKey(secret) {
-				return presented{app.AuthKey, secret, "Authorization"}
-			}
+	if len(h["Authorization"]) > 1 || len(h[KeyHeader]) > 1 {
+		return presented{mode: twice}
+	}
+	if secret, ok := bearer(h["Authorization"]); ok {
+		if looksLikeJWT(secret) {
+			return presented{app.AuthJWT, secret, "Authorization"}
+		}
+		if modes.key || looksLikeKey(secret) {
+			return presented{app.AuthKey, secret, "Authorization"}
 		}
 	}
-	if values := h[KeyHeader]; len(values) == 1 {
+	if values := h[KeyHeader]; len(values) == 1 && (modes.key || looksLikeKey(values[0])) {
 		return presented{app.AuthKey, values[0], KeyHeader}
 	}
 	if modes.session {
@@ -50,6 +54,15 @@ func find(h http.Header, modes authModes) presented {
 		}
 	}
 	return presented{}
+}
+
+// bearer is the secret of an Authorization header of that scheme.
+func bearer(values []string) (secret string, ok bool) {
+	if len(values) == 0 {
+		return "", false
+	}
+	scheme, secret, ok := strings.Cut(values[0], " ")
+	return strings.TrimLeft(secret, " "), ok && strings.EqualFold(scheme, "bearer")
 }
 
 func looksLikeKey(secret string) bool {
@@ -95,6 +108,9 @@ func (g *Gateway) chargeAddress(from netip.Addr, now time.Time) error {
 // verify resolves the credential and holds it against the route's modes and
 // scopes, its own life and addresses, and its organization's status.
 func (g *Gateway) verify(ctx context.Context, got presented, from netip.Addr, rt *route, now time.Time) (*credential, error) {
+	if got.mode == twice {
+		return nil, errCredentialTwice()
+	}
 	if got.mode == "" || !rt.modes.allows(got.mode) {
 		return nil, errNoCredential(rt, got)
 	}
@@ -123,7 +139,9 @@ func (g *Gateway) resolve(ctx context.Context, got presented) (*credential, erro
 	if err != nil {
 		return nil, err
 	}
-	if c := g.ring.get(&hash); c != nil && !c.stale(g.Now()) {
+	// A key in a session's cookie has the hash of the key: the mode must be that
+	// of whoever was checked.
+	if c := g.ring.get(&hash); c != nil && c.mode == got.mode && !c.stale(g.Now()) {
 		if c.tenant == nil {
 			return nil, errOperatorKey()
 		}
@@ -249,14 +267,28 @@ func cookieValue(lines []string, name string) string {
 	return ""
 }
 
-// hideCredential keeps the secret from the app: a key's header goes, a session
-// cookie is cut out of the others. A JWT stays: it may be the app's own.
-func hideCredential(h http.Header, got presented) {
-	switch got.mode {
-	case app.AuthKey:
+// hideCredentials keeps secrets from the app: the header of the key that was
+// used, every other that holds a key by its form, and the session, also where
+// the route did not ask for it. A JWT stays: it may be the app's own.
+func hideCredentials(h http.Header, got presented) {
+	if got.mode == app.AuthKey {
 		delete(h, got.header)
-	case app.AuthSession:
-		cutCookie(h, SessionCookie)
+	}
+	for _, value := range h["Authorization"] {
+		if secret, ok := bearer([]string{value}); ok && looksLikeKey(secret) {
+			delete(h, "Authorization")
+		}
+	}
+	for _, value := range h[KeyHeader] {
+		if looksLikeKey(value) {
+			delete(h, KeyHeader)
+		}
+	}
+	for _, line := range h["Cookie"] {
+		if strings.Contains(line, SessionCookie) {
+			cutCookie(h, SessionCookie)
+			return
+		}
 	}
 }
 

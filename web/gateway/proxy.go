@@ -26,6 +26,10 @@ var anonymousActor = []string{string(app.ActorAnonymous)}
 // proxy counts the request and forwards it. The ledger's commit runs while the
 // upstream works; beforeAnswer waits for it.
 func (g *Gateway) proxy(x *exchange) error {
+	pool := x.poolFor()
+	if pool == nil {
+		return errNoUpstream()
+	}
 	if err := x.addressToApp(); err != nil {
 		return err
 	}
@@ -34,7 +38,7 @@ func (g *Gateway) proxy(x *exchange) error {
 	}
 	x.forwarded = true
 	x.own = g.Now().Sub(x.start)
-	x.result = g.poolFor(x).Serve(x.w, x.r, &x.out)
+	x.result = pool.Serve(x.w, x.r, &x.out)
 	if x.result.Sent {
 		return nil
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"gatehouse/app"
@@ -20,8 +21,10 @@ func (g *Gateway) record(x *exchange, err error) {
 	took := g.Now().Sub(x.start)
 	if x.metered {
 		g.Ledger.Settle(x.ticket, x.outcome(status, took))
+		x.metered = false
 	}
-	g.observe(x, status, code, took)
+	g.observe(x, status, code, took-x.result.Lasted) // how long a WebSocket stood says nothing of speed
+	x.recorded = true
 	if g.AccessLog != nil {
 		g.access(x, status, code, took)
 	}
@@ -33,15 +36,26 @@ func (g *Gateway) answer(x *exchange, err error) (status int, code string) {
 	if errors.Is(err, context.Canceled) && x.r.Context().Err() != nil {
 		known = &app.Error{Kind: app.KindCancelled, Code: "client_left", Message: "The client left.", Err: err}
 	}
-	switch known.Kind {
-	case app.KindInternal:
-		g.Log.Error("request failed", "request_id", x.requestID, "err", err)
-	case app.KindUnavailable, app.KindBadGateway, app.KindTimeout:
-		g.Log.Warn("request not served", "request_id", x.requestID, "code", known.Code, "err", err)
-	}
+	g.complain(x, known, err)
 	x.limitFields(x.w.Header())
 	respond.Problem(x.w, x.r, known)
 	return respond.Status(known), known.Code
+}
+
+// complain logs what is not the client's fault, each code at most once a
+// second: with the app down, every request fails for the same reason.
+func (g *Gateway) complain(x *exchange, known *app.Error, err error) {
+	level, message := slog.LevelWarn, "request not served"
+	switch known.Kind {
+	case app.KindInternal:
+		level, message = slog.LevelError, "request failed"
+	case app.KindUnavailable, app.KindBadGateway, app.KindTimeout:
+	default:
+		return
+	}
+	if more, due := g.faults.note(known.Code, x.start); due {
+		g.Log.Log(x.r.Context(), level, message, "request_id", x.requestID, "code", known.Code, "err", err, "more", more)
+	}
 }
 
 // outcome is what the ledger writes of the request's end.

@@ -63,9 +63,12 @@ func (m authModes) allows(mode app.AuthMode) bool {
 // words names the modes for people.
 func (m authModes) words() string {
 	var names []string
-	for name, on := range map[string]bool{"an API key": m.key, "a JWT": m.jwt, "a session": m.session} {
-		if on {
-			names = append(names, name)
+	for _, mode := range []struct {
+		on   bool
+		name string
+	}{{m.key, "an API key"}, {m.jwt, "a JWT"}, {m.session, "a session"}} {
+		if mode.on {
+			names = append(names, mode.name)
 		}
 	}
 	return strings.Join(names, " or ")
@@ -178,17 +181,43 @@ func (rt *route) target(from *url.URL, variable func(string) string) (path, quer
 // editQuery removes and sets parameters, and keeps the others byte for byte
 // and in their order. Semicolons also separate, as some apps read them so.
 func (e *edits) editQuery(raw string, variable func(string) string) string {
-	var kept []string
-	for _, pair := range strings.FieldsFunc(raw, func(r rune) bool { return r == '&' || r == ';' }) {
-		name, _, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err != nil || !e.touches(plain) {
-			kept = append(kept, pair)
+	kept, cut := make([]byte, 0, len(raw)+64), false
+	for raw != "" {
+		end := strings.IndexAny(raw, "&;") + 1
+		if end == 0 {
+			end = len(raw)
 		}
+		pair := raw[:end] // with the separator behind it
+		name, _, _ := strings.Cut(strings.TrimRight(pair, "&;"), "=")
+		if cut = e.touchesParameter(name); !cut {
+			kept = append(kept, pair...)
+		}
+		raw = raw[end:]
 	}
 	for _, set := range e.set {
-		kept = append(kept, url.QueryEscape(set.name)+"="+url.QueryEscape(set.value(variable)))
+		if n := len(kept); n > 0 && kept[n-1] != '&' {
+			kept = append(kept, '&')
+		}
+		kept = append(kept, url.QueryEscape(set.name)+"="+url.QueryEscape(set.value(variable))...)
 	}
-	return strings.Join(kept, "&")
+	if cut && len(kept) > 0 && len(e.set) == 0 {
+		kept = kept[:len(kept)-1] // the separator before the last
+	}
+	return string(kept)
+}
+
+// touchesParameter compares a name as apps may read it: org[] and org[0] are
+// org to many.
+func (e *edits) touchesParameter(escaped string) bool {
+	name, err := url.QueryUnescape(escaped)
+	if err != nil {
+		return false
+	}
+	if e.touches(name) {
+		return true
+	}
+	i := strings.IndexAny(name, "[\x00")
+	return i > 0 && e.touches(name[:i])
 }
 
 func (e *edits) touches(name string) bool {

@@ -16,6 +16,7 @@ type tenant struct {
 	id     app.OrgID
 	meter  *traffic.Meter
 	state  atomic.Pointer[orgState] // nil: must be read
+	gone   bool                     // no longer found; under the lock of tenants
 	inUse  *limit.Pool              // requests in flight
 	socket *limit.Pool              // WebSockets open
 }
@@ -49,12 +50,31 @@ func (t *tenants) tenant(ctx context.Context, id app.OrgID) (*tenant, error) {
 	}
 	t.mu.Unlock()
 	_, err := t.state(ctx, found)
-	if err != nil && !ok {
-		t.mu.Lock()
-		delete(t.byID, id)
-		t.mu.Unlock()
-	}
 	return found, err
+}
+
+// drop lets go of a tenant whose organization was deleted. Whoever holds it
+// yet reads the organization at each request.
+func (t *tenants) drop(of *tenant) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	of.gone = true
+	of.state.Store(nil)
+	if t.byID[of.id] == of {
+		delete(t.byID, of.id)
+	}
+}
+
+// voidOrg makes the organization be read again, and lets go of one that was
+// deleted.
+func (t *tenants) voidOrg(ctx context.Context, id app.OrgID) {
+	t.void(func(s *orgState) bool { return s.org.ID == id })
+	t.mu.Lock()
+	held := t.byID[id]
+	t.mu.Unlock()
+	if held != nil {
+		t.state(ctx, held) // an error comes again at the next request
+	}
 }
 
 // state returns the tenant's present state, reading it when a change voided it.
@@ -62,8 +82,32 @@ func (t *tenants) state(ctx context.Context, of *tenant) (*orgState, error) {
 	if state := of.state.Load(); state != nil {
 		return state, nil
 	}
-	epoch := t.now()
+	for attempt := 1; ; attempt++ {
+		epoch := t.now()
+		state, err := t.read(ctx, of)
+		if err != nil {
+			return nil, err
+		}
+		if t.keep(of, state, epoch) {
+			return state, nil
+		}
+		if attempt == readAttempts {
+			state.cells = t.cells(state)
+			return state, nil
+		}
+	}
+}
+
+// readAttempts is how often an organization is read while others change, until
+// what was read is used once and not held.
+const readAttempts = 3
+
+// read reads the tenant's state, without its cells.
+func (t *tenants) read(ctx context.Context, of *tenant) (*orgState, error) {
 	org, err := t.g.Directory.Org(ctx, of.id)
+	if app.IsKind(err, app.KindNotFound) {
+		t.drop(of)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -71,23 +115,30 @@ func (t *tenants) state(ctx context.Context, of *tenant) (*orgState, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := &orgState{org: org, plan: plan, id: []string{string(org.ID)},
-		slug: []string{org.Slug}, planSlug: []string{org.Plan}}
-	for _, rate := range plan.RateLimits {
-		state.cells = append(state.cells, t.g.Limits.Cell(limit.OrgCell(org.ID, rate.Name), rate))
-	}
-	t.keep(of, state, epoch)
-	return state, nil
+	return &orgState{org: org, plan: plan, id: []string{string(org.ID)},
+		slug: []string{org.Slug}, planSlug: []string{org.Plan}}, nil
 }
 
 // keep holds the state for later requests, unless a change came while it was
-// read: then it is good for the one that read it alone.
-func (t *tenants) keep(of *tenant, state *orgState, epoch int64) {
+// read. An old one must not reach the cells either: they are shared, and stay
+// as they were set last.
+func (t *tenants) keep(of *tenant, state *orgState, epoch int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.epoch == epoch {
-		of.state.Store(state)
+	if t.epoch != epoch || of.gone {
+		return false
 	}
+	state.cells = t.cells(state)
+	of.state.Store(state)
+	return true
+}
+
+// cells are those of the plan's rate limits.
+func (t *tenants) cells(state *orgState) (cells []*limit.Cell) {
+	for _, rate := range state.plan.RateLimits {
+		cells = append(cells, t.g.Limits.Cell(limit.OrgCell(state.org.ID, rate.Name), rate))
+	}
+	return cells
 }
 
 func (t *tenants) now() int64 {
