@@ -101,7 +101,7 @@ func consoleSettings() []setting[Config] {
 			Doc:   "Private key in PEM for the certificate.",
 			Value: text(func(c *Config) *string { return &c.Console.TLS.KeyFile })},
 		{Key: "metrics.addr", Example: "127.0.0.1:9090",
-			Doc:   "A listener of its own for /metrics, /healthz and /readyz. Unset: they answer on the console's.",
+			Doc:   "A listener of its own for /metrics, /healthz, /readyz and runtime profiles (/debug/pprof/); keep it on loopback or in a private network. Unset: the first three answer on the console's, and there are no profiles.",
 			Value: optionalListener(func(c *Config) *string { return &c.Metrics.Addr })},
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"net/http/pprof"
 	"net/netip"
 	"strings"
 	"time"
@@ -64,10 +65,21 @@ func (p *Program) surfaces() (s surfaces, err error) {
 	s.console = p.tracing.Wrap("console", mux)
 	machine, keys := http.NewServeMux(), http.NewServeMux()
 	pages.Mount(machine, true)
+	profiles(machine)
 	s.machine = machine
 	(&wellknown.Pages{Keys: pages.Keys, Respond: pages.Respond}).Mount(keys, false)
 	s.keys = keys
 	return s, nil
+}
+
+// profiles serves runtime profiles on the listener that metrics have of their
+// own: `go tool pprof http://127.0.0.1:9090/debug/pprof/profile`.
+func profiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }
 
 // api is the management API over the same services that the console uses.
