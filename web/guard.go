@@ -30,7 +30,6 @@ type guard struct {
 	mu         sync.Mutex
 	readBy     time.Time // deadline that net/http wants
 	writeBy    time.Time
-	readOwn    bool      // the connection's read deadline is ours
 	writeUntil time.Time // our own write deadline
 }
 
@@ -67,7 +66,9 @@ func (g *guard) Read(p []byte) (int, error) {
 	if within := g.framing.hasBody(); waiting || within {
 		g.within.Store(within)
 		g.bodyBytes += int64(n)
-		g.relax()
+		if !within {
+			g.bodyStart = time.Time{}
+		}
 	}
 	if wrong == nil {
 		return n, err
@@ -107,24 +108,9 @@ func (g *guard) hurry() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.readBy.IsZero() || g.readBy.After(own) {
-		g.readOwn = true
-		g.Conn.SetReadDeadline(own)
+		g.Conn.SetReadDeadline(own) // until net/http sets the next: when the body has ended, at the latest
 	}
 	return nil
-}
-
-// relax gives the connection net/http's deadline back once the body is there.
-func (g *guard) relax() {
-	if g.framing.hasBody() {
-		return
-	}
-	g.bodyStart = time.Time{}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.readOwn {
-		g.readOwn = false
-		g.Conn.SetReadDeadline(g.readBy)
-	}
 }
 
 // Write sends p within the write time, and puts a problem in the place of the
@@ -175,7 +161,7 @@ func (g *guard) SetDeadline(t time.Time) error {
 func (g *guard) SetReadDeadline(t time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.readBy, g.readOwn = t, false
+	g.readBy = t
 	return g.Conn.SetReadDeadline(t)
 }
 

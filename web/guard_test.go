@@ -250,6 +250,18 @@ func TestPipelined(t *testing.T) {
 	}
 }
 
+// TestHTTP2OnlyAtTheStart: only a connection's first words may ask for HTTP/2;
+// later they would blind the guard.
+func TestHTTP2OnlyAtTheStart(t *testing.T) {
+	const preface, bad = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\nHost: x\n\n"
+	for first, want := range map[string]*refusal{"": nil, "GET / HTTP/1.1\r\nHost: x\r\n\r\n": refusedLineFeed} {
+		f := framing{limits: Limits{}.withDefaults()}
+		if _, wrong := f.feed([]byte(first + preface + bad)); wrong != want {
+			t.Errorf("after %q: %v, want %v", first, wrong, want)
+		}
+	}
+}
+
 // TestRefusedAnswerArrives: the client still sends a lot when it is refused,
 // and gets the answer all the same.
 func TestRefusedAnswerArrives(t *testing.T) {

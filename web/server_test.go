@@ -224,7 +224,11 @@ func TestShutdown(t *testing.T) {
 					}
 					defer conn.Close()
 					arrived <- struct{}{}
-					<-r.Context().Done()
+					select {
+					case <-release:
+						io.WriteString(conn, "whole")
+					case <-r.Context().Done():
+					}
 					return
 				}
 				arrived <- struct{}{}
@@ -249,7 +253,7 @@ func TestShutdown(t *testing.T) {
 				conn := dial(t, s.Address(name).String(), nil)
 				defer conn.Close()
 				path := "/"
-				if name == "b" && !c.whole {
+				if name == "b" {
 					path = "/tunnel"
 				}
 				io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")

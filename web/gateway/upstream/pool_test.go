@@ -236,6 +236,32 @@ func TestMaxConnections(t *testing.T) {
 	}
 }
 
+// TestQueuePassesTurnsOn: a waiter that was called and leaves all the same, its
+// client being gone, does not take the turn with it.
+func TestQueuePassesTurnsOn(t *testing.T) {
+	var q queue
+	ctx, cancel := context.WithCancel(context.Background())
+	first, second := make(chan bool), make(chan bool)
+	go func() { first <- q.await(ctx, time.Hour, func() bool { return false }) }()
+	await(func() bool { q.mu.Lock(); defer q.mu.Unlock(); return len(q.waiters) == 1 })
+	var free atomic.Bool
+	go func() { second <- q.await(context.Background(), time.Hour, func() bool { return free.Load() }) }()
+	await(func() bool { q.mu.Lock(); defer q.mu.Unlock(); return len(q.waiters) == 2 })
+	q.mu.Lock()
+	called := q.waiters[0]
+	q.waiters = q.waiters[1:] // called, but not awake yet
+	q.mu.Unlock()
+	free.Store(true)
+	cancel()
+	if <-first {
+		t.Error("who left was served")
+	}
+	if !<-second {
+		t.Error("the turn was lost")
+	}
+	close(called)
+}
+
 // TestReconfigure: a running request goes on at the address that was taken
 // away; new ones go to the new address; those that wait look again.
 func TestReconfigure(t *testing.T) {
