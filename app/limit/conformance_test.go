@@ -183,6 +183,20 @@ func TestUnitsRefillAtTheRate(t *testing.T) {
 	})
 }
 
+// rest counts what is left when all replicas have given back what they hold.
+func rest(t *testing.T, replicas []Authority, last Authority, cells ...*Cell) (n int64) {
+	t.Helper()
+	for _, a := range replicas {
+		if s, shared := a.(*Shared); shared {
+			s.giveAllBack(t.Context())
+		}
+	}
+	for take(t, last, 1, cells...).OK {
+		n++
+	}
+	return n
+}
+
 func TestConcurrentTakersGetExactlyTheLimit(t *testing.T) {
 	eachAuthority(t, func(t *testing.T, join func() Authority) {
 		replicas := []Authority{join(), join(), join()}
@@ -205,8 +219,11 @@ func TestConcurrentTakersGetExactlyTheLimit(t *testing.T) {
 			}
 		}
 		all.Wait()
+		last := join()
+		left := rest(t, replicas, last, last.Cell(OrgCell("org_1", "day"), named("day", limit, 24*time.Hour)))
+		t.Logf("%d passed, %d were left", passed.Load(), left)
 		// A few units refill during the test, one each 28.8 s.
-		if got := passed.Load(); got > limit+2 || got < limit*98/100 {
+		if got := passed.Load() + left; got > limit+2 || got < limit*98/100 {
 			t.Errorf("%d passed where %d may", got, limit)
 		}
 	})
@@ -235,7 +252,9 @@ func TestRandomWeightsNeverPassTheLimit(t *testing.T) {
 			}
 		}
 		all.Wait()
-		if got := units.Load(); got > limit+2 || got < limit*98/100 {
+		last := join()
+		left := rest(t, replicas, last, last.Cell(OrgCell("org_1", "day"), named("day", limit, 24*time.Hour)))
+		if got := units.Load() + left; got > limit+2 || got < limit*98/100 {
 			t.Errorf("%d units passed where %d may", got, limit)
 		}
 	})
@@ -333,4 +352,45 @@ func TestRefreshShowsWhatOtherReplicasTook(t *testing.T) {
 			t.Errorf("looking took some: %+v", d)
 		}
 	})
+}
+
+// A replica that is killed forfeits what it holds, at most its share of what
+// remained: the others never get more than the limit together with it.
+func TestKilledReplicaNeverMakesTheSumMore(t *testing.T) {
+	for name, scripts := range map[string]Scripts{"miniredis": miniRedis(t), "Redis": realRedis(t)} {
+		const limit, replicas = 20_000, 4
+		key, l := OrgCell("org_1", "day"), named("day", limit, 24*time.Hour)
+		var passed atomic.Int64
+		var all sync.WaitGroup
+		var alive []Authority
+		joined := make([]*Shared, replicas)
+		for i := range joined {
+			joined[i] = share(t, scripts)
+		}
+		for i, a := range joined {
+			a.beat(t.Context()) // each knows of all
+			cell, killed := a.Cell(key, l), i == 0
+			if !killed {
+				alive = append(alive, a)
+			}
+			for range 3 {
+				all.Go(func() {
+					for refusals := 0; refusals < 50 && (!killed || passed.Load() < limit/3); {
+						if take(t, a, 1, cell).OK {
+							passed.Add(1)
+						} else {
+							refusals++
+						}
+					}
+				})
+			}
+		}
+		all.Wait()
+		last := share(t, scripts)
+		got := passed.Load() + rest(t, alive, last, last.Cell(key, l))
+		t.Logf("%s: %d of %d were used", name, got, limit)
+		if got > limit+2 || got < limit-limit/(4*replicas)-100 {
+			t.Errorf("%s: %d passed where %d may", name, got, limit)
+		}
+	}
 }

@@ -11,6 +11,7 @@ const (
 	leaseLife    = 25 * time.Millisecond // how long leased units may be spent
 	leaseHorizon = 5 * time.Millisecond  // a lease covers this much of the recent demand
 	maxLease     = 1 << 20               // units in one lease at most
+	maxDenial    = time.Second           // how long a refusal holds without asking again, at most
 )
 
 // lease is units of one cell that Redis has counted as used, and that this
@@ -27,7 +28,8 @@ func (l *lease) low() bool { return l.units.Load() < l.size/4 }
 
 // denial is a refusal that holds without asking again.
 type denial struct {
-	until int64 // elapsed time
+	until int64 // elapsed time when the units will have refilled
+	again int64 // elapsed time from which to ask again: others may give units back
 	units int64 // this many and more are refused
 }
 
@@ -198,12 +200,14 @@ func (h *leased) held(elapsed int64) (n int64) {
 	return n
 }
 
-// refuses answers how long n units are refused yet, from memory.
+// refuses answers how long n units are refused yet, from memory. A lease that
+// came while another call was refused serves first.
 func (h *leased) refuses(elapsed, n int64) time.Duration {
-	if d := h.denied.Load(); d != nil && n >= d.units && elapsed < d.until {
-		return time.Duration(d.until - elapsed)
+	d := h.denied.Load()
+	if d == nil || n < d.units || elapsed >= d.again || h.held(elapsed) >= n {
+		return 0
 	}
-	return 0
+	return time.Duration(d.until - elapsed)
 }
 
 // drop forgets everything: the limit has changed, and units of the old one

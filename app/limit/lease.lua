@@ -6,11 +6,11 @@
 -- ARGV[1]  units that each request takes (0: only lease or give back)
 -- ARGV[2]  how many requests
 -- ARGV[3]  microseconds for which leased units may be spent
--- ARGV[4]  a lease is at most 1/ARGV[4] of what remains
--- then for each cell seven values:
+-- ARGV[4]  with a lease, what is in hand is at most 1/ARGV[4] of what remains
+-- then for each cell eight values:
 --   ticks of one unit, ticks of a full cell, ticks that refill in a microsecond,
---   1 for dry-run, units wanted as a lease, units given back, since when they
---   were counted (this clock, microseconds)
+--   1 for dry-run, units wanted as a lease, units still in hand, units given
+--   back, since when those were counted (this clock, microseconds)
 --
 -- A cell is kept as "unit used at": ticks in use at the time, for a unit of so
 -- many ticks. Leased units count as if they were spent at the end of the
@@ -27,10 +27,10 @@ local whole = pass
 local cells = {}
 
 for i, key in ipairs(KEYS) do
-  local a = 4 + (i - 1) * 7
+  local a = 4 + (i - 1) * 8
   local c = {unit = tonumber(ARGV[a + 1]), full = tonumber(ARGV[a + 2]), rate = tonumber(ARGV[a + 3]),
-    dry = ARGV[a + 4] == '1', want = tonumber(ARGV[a + 5]), used = 0, at = now}
-  local back, since = tonumber(ARGV[a + 6]), tonumber(ARGV[a + 7])
+    dry = ARGV[a + 4] == '1', want = tonumber(ARGV[a + 5]), held = tonumber(ARGV[a + 6]), used = 0, at = now}
+  local back, since = tonumber(ARGV[a + 7]), tonumber(ARGV[a + 8])
   local unit, used, at = string.match(redis.call('GET', key) or '', '^(%d+) (%d+) (%d+)$')
   if unit then
     unit, used, at = tonumber(unit), tonumber(used), tonumber(at)
@@ -71,7 +71,8 @@ for i, key in ipairs(KEYS) do
   local level = used
   if c.want > 0 and pass == whole then
     local floor = math.max(used, math.ceil(life * c.rate))
-    lease = math.min(c.want, math.floor((c.full - used) / c.unit / share), math.floor((c.full - floor) / c.unit))
+    lease = math.min(c.want, math.floor((c.full - used) / c.unit / share) - c.held,
+      math.floor((c.full - floor) / c.unit))
     if lease > 0 then
       level = floor + lease * c.unit
     else

@@ -13,16 +13,17 @@ var leaseScript string
 // valuesPerCell are the arguments that the script takes for each cell, and
 // answersPerCell what it answers.
 const (
-	valuesPerCell  = 7
+	valuesPerCell  = 8
 	answersPerCell = 3
 )
 
 // call is one run of the script: asks for the same cells and as many units.
 type call struct {
-	cells []*Cell
-	rules []*rule // as the call was made; a cell may be reshaped meanwhile
-	units int64
-	asks  []*ask
+	cells   []*Cell
+	rules   []*rule // as the call was made; a cell may be reshaped meanwhile
+	fetches []bool  // whether the call may bring a lease of the cell
+	units   int64
+	asks    []*ask
 }
 
 // settle answers a batch of asks in one round trip.
@@ -32,13 +33,25 @@ func (s *Shared) settle(asks []*ask) {
 	if len(calls) == 0 {
 		return
 	}
-	if s.loss.Lost() {
-		for _, c := range calls {
-			c.fail()
-		}
-		return
-	}
 	rtt := s.rtt.Load()
+	answers := make([][]int64, len(calls))
+	if !s.loss.Lost() {
+		answers = s.run(calls, sent, rtt)
+		now := s.clock.elapsed(s.clock.now())
+		s.rtt.Store((3*rtt + now - sent) / 4)
+	}
+	for i, c := range calls {
+		if answers[i] == nil {
+			c.fail()
+		} else {
+			s.apply(c, sent, sent+int64(life(rtt)), answers[i])
+		}
+	}
+}
+
+// run makes the round trip. Redis is lost when it answers nothing; calls that
+// it refuses one by one have nil as their answer.
+func (s *Shared) run(calls []*call, sent, rtt int64) [][]int64 {
 	keys, args := make([][]string, len(calls)), make([][]any, len(calls))
 	for i, c := range calls {
 		keys[i], args[i] = s.arguments(c, sent, rtt)
@@ -46,22 +59,18 @@ func (s *Shared) settle(asks []*ask) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.Timeout)
 	defer cancel()
 	s.calls.Add(1)
-	answers, err := s.options.Scripts.RunScript(ctx, leaseScript, keys, args)
-	answered := 0
+	got, err := s.options.Scripts.RunScript(ctx, leaseScript, keys, args)
+	answers, answered := make([][]int64, len(calls)), 0
 	for i, c := range calls {
-		if i < len(answers) && len(answers[i]) == 2+answersPerCell*len(c.cells) {
-			s.apply(c, sent, sent+int64(life(rtt)), answers[i])
+		if i < len(got) && len(got[i]) == 2+answersPerCell*len(c.cells) {
+			answers[i] = got[i]
 			answered++
 		}
 	}
 	if err != nil && answered == 0 {
 		s.loss.down(err)
 	}
-	for _, c := range calls {
-		c.fail() // those that were not answered
-	}
-	now := s.clock.elapsed(s.clock.now())
-	s.rtt.Store((3*rtt + now - sent) / 4)
+	return answers
 }
 
 // life and horizon follow the time that Redis takes, so that a far Redis is
@@ -135,8 +144,8 @@ func (s *Shared) arguments(c *call, sent, rtt int64) ([]string, []any) {
 		r := cell.rule.Load()
 		c.rules = append(c.rules, r)
 		keys[i] = s.options.Prefix + "rate:" + slotted(cell.key)
-		want := int64(0)
-		if !c.asks[0].settle {
+		want, fetch := int64(0), c.fetch(cell)
+		if c.fetches = append(c.fetches, fetch); fetch {
 			want = cell.leased.wanted(sent, int64(horizon(rtt)))
 		}
 		cell.leased.yield(c.units)
@@ -145,9 +154,30 @@ func (s *Shared) arguments(c *call, sent, rtt int64) ([]string, []any) {
 		if r.dryRun {
 			dry = 1
 		}
-		args = append(args, r.unit, r.full, r.perMicrosecond(), dry, want, back, since)
+		args = append(args, r.unit, r.full, r.perMicrosecond(), dry, want, cell.leased.held(sent), back, since)
 	}
 	return keys, args
+}
+
+// fetch reports whether this call may bring a lease of the cell: only one does
+// at a time, so that a replica never holds more than its share.
+func (c *call) fetch(cell *Cell) bool {
+	switch {
+	case c.asks[0].settle:
+		return false
+	case c.units == 0: // a top-up, which has marked the cell
+		return true
+	}
+	return cell.leased.next.Load() == nil && cell.leased.fetching.CompareAndSwap(false, true)
+}
+
+// fetched lets another call bring a lease of the cells.
+func (c *call) fetched() {
+	for i, cell := range c.cells {
+		if i < len(c.fetches) && c.fetches[i] || c.units == 0 && !c.asks[0].settle {
+			cell.leased.fetching.Store(false)
+		}
+	}
 }
 
 // perMicrosecond is how many ticks refill in a microsecond. Where it is not
@@ -172,14 +202,13 @@ func (s *Shared) apply(c *call, sent, expires int64, answer []int64) {
 			l.units.Store(units)
 			cell.leased.receive(s.clock.elapsed(s.clock.now()), l)
 		}
-		if c.units == 0 {
-			cell.leased.fetching.Store(false)
-		} else if pass < len(c.asks) || would > 0 {
+		if c.units > 0 && (pass < len(c.asks) || would > 0) {
 			cell.deny(c.rules[i], sent, used, c.units)
 		}
 		cell.hold()
 		c.noteDry(cell, pass, would)
 	}
+	c.fetched()
 	for i, k := range c.asks {
 		as := passed
 		if i >= pass && c.units > 0 {
@@ -210,7 +239,8 @@ func (c *Cell) learn(r *rule, sent, used int64) {
 // was sent, it ends early rather than late.
 func (c *Cell) deny(r *rule, sent, used, units int64) {
 	if over := used + units*r.unit - r.full; over > 0 {
-		c.leased.denied.Store(&denial{until: sent + int64(r.wait(over)), units: units})
+		wait := r.wait(over)
+		c.leased.denied.Store(&denial{until: sent + int64(wait), again: sent + int64(min(wait, maxDenial)), units: units})
 	}
 }
 
@@ -227,9 +257,7 @@ func (c *call) noteDry(cell *Cell, pass, would int) {
 
 // fail ends asks that Redis did not answer.
 func (c *call) fail() {
-	for _, cell := range c.cells {
-		cell.leased.fetching.Store(false)
-	}
+	c.fetched()
 	for _, k := range c.asks {
 		k.finish(lost)
 	}

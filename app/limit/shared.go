@@ -43,6 +43,9 @@ const (
 //
 // A replica that closes gives unspent units back. One that dies forfeits them.
 // So the sum over replicas is never over a limit, and sometimes a little under.
+//
+// That holds as long as Redis remembers: one that loses its data, or evicts
+// keys (maxmemory-policy other than noeviction), begins limits anew.
 type Shared struct {
 	registry
 	options  SharedOptions
