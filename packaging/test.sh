@@ -16,16 +16,22 @@ goreleaser_version=v2.15.2
 timings=()
 what="${1:-all}"
 
+report() {
+	echo
+	[ ${#timings[@]} = 0 ] || printf '%s\n' "${timings[@]}"
+	printf '%5ds  in all\n' $SECONDS
+}
+trap report EXIT
+
 # step NAME COMMAND… runs a command and notes how long it took.
 step() {
 	local name="$1" began=$SECONDS
 	shift
 	echo "== $name"
-	"$@" || {
-		echo "FAILED: $name" >&2
-		exit 1
-	}
-	timings+=("$(printf '%5ds  %s' $((SECONDS - began)) "$name")")
+	local failed=
+	"$@" || failed=" FAILED"
+	timings+=("$(printf '%5ds  %s%s' $((SECONDS - began)) "$name" "$failed")")
+	[ -z "$failed" ] || exit 1
 }
 
 as_root() {
@@ -86,12 +92,12 @@ generated() {
 	copy="$(mktemp -d)"
 	cp -r web "$copy/web"
 	cp go.mod go.sum "$copy"
-	(cd "$copy" && find web -name '*_templ.go' -delete && TEMPL_EXPERIMENT= "$templ" generate -path web >/dev/null 2>"$copy/log") || {
+	(cd "$copy" && find web -name '*_templ.go' -delete && "$templ" generate >/dev/null 2>"$copy/log") || {
 		cat "$copy/log" >&2
 		return 1
 	}
 	diff -rq -x '*_templ.txt' web "$copy/web" >&2 || {
-		echo "run: go run github.com/a-h/templ/cmd/templ@$templ_version generate -path web" >&2
+		echo "run: go run github.com/a-h/templ/cmd/templ@$templ_version generate" >&2
 		return 1
 	}
 	rm -rf "$copy"
@@ -132,5 +138,3 @@ fi
 if [ "$what" != static ]; then
 	step "tests" tests
 fi
-echo
-printf '%s\n' "${timings[@]}" "$(printf '%5ds  in all' $SECONDS)"
