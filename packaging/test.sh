@@ -28,10 +28,19 @@ step() {
 	local name="$1" began=$SECONDS
 	shift
 	echo "== $name"
-	local failed=
-	"$@" || failed=" FAILED"
-	timings+=("$(printf '%5ds  %s%s' $((SECONDS - began)) "$name" "$failed")")
-	[ -z "$failed" ] || exit 1
+	local status=0
+	set +e
+	(
+		set -e # which a command behind || or in a condition would not heed
+		"$@"
+	)
+	status=$?
+	set -e
+	timings+=("$(printf '%5ds  %s' $((SECONDS - began)) "$name")")
+	if [ $status != 0 ]; then
+		timings+=("       FAILED: $name")
+		exit 1
+	fi
 }
 
 as_root() {
