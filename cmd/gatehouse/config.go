@@ -131,7 +131,8 @@ type IssuerConfig struct {
 	Issuer       string // the exact iss claim
 	JWKSURL      string // this or JWKSFile
 	JWKSFile     string
-	Audience     string // the aud claim must hold it; empty accepts any
+	Audience     string // the aud claim must hold it
+	Org          string // id or slug of the organization that all its tokens belong to; empty: OrgClaim tells
 	OrgClaim     string // claim with the organization's id or slug
 	ScopesClaim  string // claim with scopes: a list, or words in one string
 	AllowPrivate bool   // JWKSURL may lie in a private network

@@ -90,6 +90,8 @@ func checkIssuer(i IssuerConfig) string {
 		return "issuer must be set: the exact iss claim of its tokens"
 	case (i.JWKSURL == "") == (i.JWKSFile == ""):
 		return "exactly one of jwks_url and jwks_file must be set"
+	case i.Audience == "":
+		return "audience must be set: what the aud claim of its tokens holds"
 	}
 	return ""
 }

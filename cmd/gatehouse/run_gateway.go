@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"gatehouse/app"
@@ -86,11 +87,11 @@ func (p *Program) addresses() *limit.Addresses {
 // issuersOf reads the configured outside issuers.
 func issuersOf(configured []IssuerConfig) []token.Issuer {
 	var list []token.Issuer
-	for _, c := range configured {
-		issuer := token.Issuer{Name: "issuer", Issuer: c.Issuer, JWKSURL: c.JWKSURL, JWKSFile: c.JWKSFile,
-			OrgClaim: c.OrgClaim, ScopeClaim: c.ScopesClaim}
-		if c.Audience != "" {
-			issuer.Audiences = []string{c.Audience}
+	for i, c := range configured {
+		issuer := token.Issuer{Name: "issuer-" + strconv.Itoa(i+1), Issuer: c.Issuer, JWKSURL: c.JWKSURL, JWKSFile: c.JWKSFile,
+			Audiences: []string{c.Audience}, Org: app.OrgID(c.Org), ScopeClaim: c.ScopesClaim}
+		if c.Org == "" {
+			issuer.OrgClaim = c.OrgClaim
 		}
 		list = append(list, issuer)
 	}
