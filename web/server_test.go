@@ -265,13 +265,16 @@ func TestShutdown(t *testing.T) {
 			if c.force {
 				second()
 			}
-			if c.whole {
-				close(release)
-			}
-			for _, conn := range conns {
+			for i, conn := range conns {
+				if c.whole {
+					release <- struct{}{}
+				}
 				all, err := io.ReadAll(conn)
 				if strings.HasSuffix(string(all), "whole") != c.whole {
 					t.Errorf("the client got %q, %v", all, err)
+				}
+				if i == 0 && c.whole {
+					time.Sleep(50 * time.Millisecond) // a tunnel that is not waited for would be cut now
 				}
 			}
 			if err := <-done; err != nil {
