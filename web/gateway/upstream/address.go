@@ -61,13 +61,14 @@ func hostPort(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// take returns the warmest idle connection, or nil. With alive, or when it has
-// rested a while, the connection is probed first: the upstream may have closed
-// it, and a request that must not be repeated cannot find that out by failing.
-func (a *address) take(alive bool) *conn {
+// take returns the warmest idle connection, or nil. Each is probed: the
+// upstream may have closed it, which a request that must not be repeated cannot
+// find out by failing, or sent what nobody asked for, which the next request
+// must not get for an answer.
+func (a *address) take() *conn {
 	for {
 		c := a.pop()
-		if c == nil || (!alive && time.Since(c.parked) < time.Second) || c.alive() {
+		if c == nil || c.alive() {
 			return c
 		}
 		c.close()

@@ -1,7 +1,10 @@
+//go:build unix
+
 package upstream
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +22,7 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/web"
 )
 
 // roleVariable makes a copy of the test binary play a part of the benchmark,
@@ -153,11 +157,12 @@ func poolHandler(b *testing.B, address string, stockOnly bool) http.Handler {
 
 // BenchmarkProxy compares the pool's two paths with the bare proxy over real
 // connections; upstream and load run in processes of their own. "none" is a
-// handler that answers by itself: the cost of net/http's server.
+// handler that answers by itself: the cost of net/http's server. "guarded" is the
+// direct path behind the listener of package web.
 func BenchmarkProxy(b *testing.B) {
 	for _, size := range []int{1 << 10, 64 << 10} {
 		for _, conns := range []int{1, 64, 256} {
-			for _, kind := range []string{"none", "bare", "direct", "stock"} {
+			for _, kind := range []string{"none", "bare", "direct", "guarded", "stock"} {
 				b.Run(fmt.Sprintf("size=%dK/conns=%d/%s", size>>10, conns, kind), func(b *testing.B) {
 					benchmarkProxy(b, kind, conns, size)
 				})
@@ -174,12 +179,19 @@ func benchmarkProxy(b *testing.B, kind string, conns, size int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	gate := httptest.NewServer(benchHandler(b, kind, strings.TrimSpace(address), size))
-	defer gate.Close()
+	handler := benchHandler(b, kind, strings.TrimSpace(address), size)
+	var listen string
+	if kind == "guarded" {
+		listen = guarded(b, handler)
+	} else {
+		gate := httptest.NewServer(handler)
+		defer gate.Close()
+		listen = gate.Listener.Addr().String()
+	}
 	b.ReportAllocs()
 	b.ResetTimer()
 	before := cpuTime()
-	load, stdin, report := play(b, fmt.Sprintf("load %s %d %d %d", gate.Listener.Addr(), conns, b.N, size))
+	load, stdin, report := play(b, fmt.Sprintf("load %s %d %d %d", listen, conns, b.N, size))
 	defer stdin.Close()
 	trouble, _ := io.ReadAll(report)
 	if err := load.Wait(); err != nil {
@@ -187,6 +199,21 @@ func benchmarkProxy(b *testing.B, kind string, conns, size int) {
 	}
 	b.ReportMetric(float64(cpuTime()-before)/float64(b.N)/1e3, "cpu-µs/op")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
+}
+
+func guarded(b *testing.B, handler http.Handler) string {
+	s, err := web.Listen(web.Options{Drain: time.Second, Listeners: []web.Listener{{Name: "gate", Address: "127.0.0.1:0", Handler: handler}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx, ctx) }()
+	b.Cleanup(func() {
+		stop()
+		<-done
+	})
+	return s.Address("gate").String()
 }
 
 func benchHandler(b *testing.B, kind, address string, size int) http.Handler {
@@ -207,4 +234,25 @@ func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// BenchmarkProbe is what the look at an idle connection costs.
+func BenchmarkProbe(b *testing.B) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer listener.Close()
+	raw, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer raw.Close()
+	c := newConn(raw, raw)
+	b.ReportAllocs()
+	for b.Loop() {
+		if !c.alive() {
+			b.Fatal("not alive")
+		}
+	}
 }

@@ -442,6 +442,44 @@ func TestReadsNoMoreThanTheBody(t *testing.T) {
 	}
 }
 
+// TestUnaskedAnswer: what an upstream sends on an idle connection, such as a 408
+// or the rest of a confused answer, is nobody's answer. (The stock path leaves
+// that to net/http, where a race decides.)
+func TestUnaskedAnswer(t *testing.T) {
+	more := make(chan net.Conn, 10)
+	up := startRaw(t, func(_ int, c net.Conn, r *http.Request) {
+		io.WriteString(c, ok)
+		more <- c
+	})
+	gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{up.url}}})
+	for range 3 {
+		if g := exchangeRaw(t, gate.address(), get); g.status != 200 || g.body != "ok" {
+			t.Fatalf("answer %d %q", g.status, g.body)
+		}
+		<-gate.done
+		io.WriteString(<-more, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\n\r\nevil")
+	}
+}
+
+// TestOldDeadline: the time that one request had does not end the next on the
+// same connection.
+func TestOldDeadline(t *testing.T) {
+	up := startRaw(t, reply(ok))
+	gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{up.url}},
+		out: func(_ *http.Request, out *Outgoing) { out.Timeout = 50 * time.Millisecond }})
+	long := "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n" + strings.Repeat("x", 10000)
+	for _, request := range []string{long, get, long} {
+		if g := exchangeRaw(t, gate.address(), request); g.status != 200 {
+			t.Fatalf("answer %d %q", g.status, g.body)
+		}
+		<-gate.done
+		time.Sleep(60 * time.Millisecond) // the deadline passes
+	}
+	if idle := gate.pool.Status()[0].Idle; idle != 1 {
+		t.Errorf("%d idle connections, want the one that served all", idle)
+	}
+}
+
 // TestTrustedForwarding: a trusted proxy's word is kept and continued.
 func TestTrustedForwarding(t *testing.T) {
 	for _, road := range roads {

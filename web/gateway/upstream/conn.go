@@ -32,6 +32,8 @@ type conn struct {
 	wrote  int  // bytes of the running request that were written
 	got    bool // some byte of its answer came
 
+	hurried bool // writes have a deadline
+
 	gone  atomic.Bool // the client left: no deadline may be set any more
 	stop  func() bool // takes the watch on the client away; nil without one
 	probe *probe
@@ -131,6 +133,10 @@ func (c *conn) swap(buf []byte) {
 // left over from this one.
 func (c *conn) rest() bool {
 	clean := c.pos == c.end && c.unwatch() && !c.gone.Load()
+	if c.hurried { // an old deadline would fail the next request's write
+		c.raw.SetWriteDeadline(time.Time{})
+		c.hurried = false
+	}
 	c.swap(c.small)
 	c.used = true
 	return clean
@@ -139,7 +145,6 @@ func (c *conn) rest() bool {
 // alive reports whether an idle connection still stands: open, and without a
 // byte that nobody asked for.
 func (c *conn) alive() bool {
-	c.raw.SetReadDeadline(time.Time{}) // the last request's deadline would answer instead
 	if c.probe == nil {
 		c.probe = newProbe(c.socket, c.raw != c.socket)
 	}

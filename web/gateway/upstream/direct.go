@@ -18,7 +18,7 @@ const patience = 20 * time.Millisecond
 func (e *exchange) directly(a *address) (unsent bool, err error) {
 	began := time.Now()
 	until := began.Add(e.timeout)
-	c := a.take(!replayable(e.r))
+	c := a.take()
 	if c == nil {
 		if c, err = e.dial(a, until); err != nil {
 			return true, err
@@ -111,6 +111,7 @@ func (e *exchange) ask(c *conn, began, until time.Time) error {
 	if len(e.buf) > smallBuffer { // less fits in the socket's buffer and does not wait
 		c.watch(e.r.Context())
 		c.raw.SetWriteDeadline(until)
+		c.hurried = true
 	}
 	var failed error
 	c.wrote, failed = c.raw.Write(e.buf)

@@ -191,6 +191,25 @@ func TestHTTP2BothSides(t *testing.T) {
 	}
 }
 
+// TestSlowTLS: over TLS, too, an answer may take longer than the patience.
+func TestSlowTLS(t *testing.T) {
+	up := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(3 * patience)
+		io.WriteString(w, "late")
+	}))
+	defer up.Close()
+	gate := startGate(t, gateOptions{up: app.Upstream{Protocol: app.ProtocolHTTP, Addresses: []string{up.URL}, InsecureSkipVerify: true}})
+	for range 3 {
+		if g := exchangeRaw(t, gate.address(), get); g.status != 200 || g.body != "late" {
+			t.Errorf("answer %d %q", g.status, g.body)
+		}
+		<-gate.done
+	}
+	if s := gate.pool.Status()[0]; s.Idle != 1 || s.Failures != 0 {
+		t.Errorf("status %+v", s)
+	}
+}
+
 type endlessX struct{}
 
 func (endlessX) Read(p []byte) (int, error) {

@@ -2,12 +2,21 @@
 
 package upstream
 
-import "net"
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
 
-// probe cannot look at an idle connection here, so one that has rested, or
-// that must not fail, counts as closed and a fresh one is dialed.
-type probe struct{}
+// probe looks at an idle connection by a read that waits a moment: there is no
+// way to look without taking, so a byte that comes ends the connection.
+type probe struct{ socket net.Conn }
 
-func newProbe(net.Conn, bool) *probe { return &probe{} }
+func newProbe(socket net.Conn, _ bool) *probe { return &probe{socket} }
 
-func (*probe) alive() bool { return false }
+func (p *probe) alive() bool {
+	p.socket.SetReadDeadline(time.Now().Add(time.Millisecond))
+	n, err := p.socket.Read(make([]byte, 1))
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
+}

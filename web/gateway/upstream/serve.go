@@ -106,7 +106,7 @@ func (p *Pool) exchange(w http.ResponseWriter, r *http.Request, out *Outgoing) *
 // recycle keeps an exchange's memory for the next request.
 func (p *Pool) recycle(e *exchange) {
 	buf, fields := e.buf[:0], e.head.fields[:0]
-	if cap(buf) > largeBuffer {
+	if cap(buf) > p.options.KeepBodyInMemory+largeBuffer {
 		buf = nil
 	}
 	clear(fields[:cap(fields)])
