@@ -135,6 +135,7 @@ type counted struct {
 	once    sync.Once
 }
 
+// Close implements net.Conn.
 func (c *counted) Close() error {
 	c.once.Do(func() {
 		d := c.doorway

@@ -24,8 +24,8 @@ type guard struct {
 	refused atomic.Pointer[refusal]
 	poison  []byte // what net/http reads in the place of the bad line
 
-	bodyStart time.Time
-	bodyBytes int64
+	bodyWaited time.Duration // for the running body: what the app takes to read it does not count
+	bodyBytes  int64
 
 	mu         sync.Mutex
 	readBy     time.Time // deadline that net/http wants
@@ -53,22 +53,20 @@ func (g *guard) Read(p []byte) (int, error) {
 		return g.readPoison(p)
 	}
 	waiting := g.framing.hasBody()
+	var n int
+	var err error
 	if waiting {
-		if err := g.hurry(); err != nil {
-			return 0, err
-		}
+		n, err = g.readBody(p)
+	} else {
+		n, err = g.Conn.Read(p)
 	}
-	n, err := g.Conn.Read(p)
 	if n == 0 {
 		return n, err
 	}
 	ok, wrong := g.framing.feed(p[:n])
-	if within := g.framing.hasBody(); waiting || within {
+	if within := g.framing.hasBody(); within != waiting {
 		g.within.Store(within)
-		g.bodyBytes += int64(n)
-		if !within {
-			g.bodyStart = time.Time{}
-		}
+		g.bodyWaited, g.bodyBytes = 0, 0
 	}
 	if wrong == nil {
 		return n, err
@@ -92,25 +90,29 @@ func (g *guard) readPoison(p []byte) (int, error) {
 	return n, nil
 }
 
-// hurry gives the body's next bytes until the idle time is over, and ends one
-// that trickles.
-func (g *guard) hurry() error {
-	now := time.Now()
-	if g.bodyStart.IsZero() {
-		g.bodyStart, g.bodyBytes = now, 0
+// readBody reads from within a body: it gives the next bytes until the idle
+// time is over, and ends a body that trickles.
+func (g *guard) readBody(p []byte) (int, error) {
+	if g.framing.state == inBody && g.limits.BodyRate > 0 && g.bodyWaited > g.limits.BodyIdle &&
+		float64(g.bodyBytes) < g.bodyWaited.Seconds()*float64(g.limits.BodyRate) {
+		return 0, os.ErrDeadlineExceeded
 	}
-	if g.framing.state == inBody && g.limits.BodyRate > 0 {
-		if took := now.Sub(g.bodyStart); took > g.limits.BodyIdle && g.bodyBytes < int64(took.Seconds()*float64(g.limits.BodyRate)) {
-			return os.ErrDeadlineExceeded
-		}
-	}
-	own := now.Add(g.limits.BodyIdle)
+	start := time.Now()
+	g.hurry(start.Add(g.limits.BodyIdle))
+	n, err := g.Conn.Read(p)
+	g.bodyWaited += time.Since(start)
+	g.bodyBytes += int64(n)
+	return n, err
+}
+
+// hurry sets our read deadline where net/http has none or a later one. It holds
+// until net/http sets the next, when the body has ended at the latest.
+func (g *guard) hurry(own time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.readBy.IsZero() || g.readBy.After(own) {
-		g.Conn.SetReadDeadline(own) // until net/http sets the next: when the body has ended, at the latest
+		g.Conn.SetReadDeadline(own)
 	}
-	return nil
 }
 
 // Write sends p within the write time, and puts a problem in the place of the

@@ -393,6 +393,30 @@ func TestSteadyBody(t *testing.T) {
 	}
 }
 
+// TestSlowAppIsNotTheClientsFault: the times are those that we wait for the
+// client, not those that the app takes to read.
+func TestSlowAppIsNotTheClientsFault(t *testing.T) {
+	s := open(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.ReadFull(r.Body, make([]byte, 10))
+		time.Sleep(200 * time.Millisecond)
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n, err)
+	}), Limits{BodyIdle: 50 * time.Millisecond, BodyRate: 1 << 30})
+	url := "http://" + s.Address("gateway").String()
+	for _, set := range []func(*http.Protocols){func(p *http.Protocols) { p.SetHTTP1(true) }, func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) }} {
+		transport := &http.Transport{Protocols: new(http.Protocols)}
+		set(transport.Protocols)
+		answer, err := (&http.Client{Transport: transport}).Post(url, "text/plain", strings.NewReader(strings.Repeat("x", 100010)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, _ := io.ReadAll(answer.Body); string(body) != "100000 <nil>" {
+			t.Errorf("%s: the app read %s", answer.Proto, body)
+		}
+		transport.CloseIdleConnections()
+	}
+}
+
 // BenchmarkFraming is what the guard costs an ordinary request.
 func BenchmarkFraming(b *testing.B) {
 	request := []byte("GET /v1/things?limit=10 HTTP/1.1\r\nHost: api.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n" +

@@ -22,11 +22,10 @@ type hurried struct {
 	idle    time.Duration
 }
 
+// Read implements io.Reader.
 func (h *hurried) Read(p []byte) (int, error) {
 	h.control.SetReadDeadline(time.Now().Add(h.idle))
 	n, err := h.ReadCloser.Read(p)
-	if err == io.EOF {
-		h.control.SetReadDeadline(time.Time{})
-	}
+	h.control.SetReadDeadline(time.Time{}) // the time until the next read is the app's
 	return n, err
 }
