@@ -44,6 +44,7 @@ func (e *exchange) clientBody() *clientBody {
 	return b
 }
 
+// Read implements io.Reader, for the Transport.
 func (b *clientBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	if b.over || b.err != nil {

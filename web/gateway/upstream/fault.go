@@ -27,6 +27,7 @@ var (
 // malformed is an answer that breaks HTTP.
 type malformed string
 
+// Error implements error.
 func (m malformed) Error() string { return "malformed answer: " + string(m) }
 
 func faultUnavailable(err error) *app.Error {
@@ -76,6 +77,7 @@ func faultGone(err error) *app.Error {
 // limitError carries the limit in bytes that a body passed.
 type limitError int64
 
+// Error implements error.
 func (l limitError) Error() string { return "the body passes the limit" }
 
 // fault says what a failure on the road means to the caller.

@@ -107,13 +107,11 @@ func (u *rawUpstream) requests() []*http.Request {
 
 func bodyOf(r *http.Request) string { return r.PostForm["body"][0] }
 
-// testGate is a pool behind a real server; what Serve returns is kept.
+// testGate is a pool behind a real server.
 type testGate struct {
-	pool    *Pool
-	server  *httptest.Server
-	mu      sync.Mutex
-	results []Result
-	done    chan Result
+	pool   *Pool
+	server *httptest.Server
+	done   chan Result // what Serve returned
 }
 
 type gateOptions struct {
