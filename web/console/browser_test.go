@@ -150,16 +150,23 @@ func (p *tab) path() string {
 	return at
 }
 
-// until waits for an expression to become true.
+// until waits for an expression to become true, also over a change of page.
 func (p *tab) until(expression string) {
 	p.t.Helper()
-	var ok bool
-	if err := chromedp.Run(p.ctx, chromedp.Poll(expression, &ok, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(10*time.Second))); err != nil {
-		p.t.Fatalf("never came true: %s (at %s)", expression, p.path())
+	var last error
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); {
+		var ok bool
+		ctx, stop := context.WithTimeout(p.ctx, 3*time.Second)
+		last = chromedp.Run(ctx, chromedp.Evaluate(expression, &ok), chromedp.Sleep(25*time.Millisecond))
+		stop()
+		if last == nil && ok {
+			return
+		}
 	}
+	p.t.Fatalf("never came true: %s (%v)", expression, last)
 }
 
-// send clicks something that leads to another page, and waits for that.
+// follow clicks something that leads to another page, and waits for that.
 func (p *tab) follow(selector string) {
 	p.t.Helper()
 	loaded := make(chan struct{}, 1)

@@ -31,13 +31,14 @@ type Console struct {
 	Checks   func(ctx context.Context) []Check
 	Accounts Accounts
 	// Client tells a request's address, behind trusted proxies; optional.
-	Client func(*http.Request) netip.Addr
-	Sealer *app.Sealer              // seals a new key's secret on its way to the page that shows it
-	Asset  func(name string) string // address of an asset: static.Assets.URL
-	About  About
-	Access *respond.AccessLog // nil: no access log
-	Now    func() time.Time
-	Log    *slog.Logger
+	Client  func(*http.Request) netip.Addr
+	Sealer  *app.Sealer              // seals a new key's secret on its way to the page that shows it
+	Asset   func(name string) string // address of an asset: static.Assets.URL
+	About   About
+	Access  *respond.AccessLog                   // nil: no access log
+	Observe func(status int, took time.Duration) // metrics; nil: none
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // About is what the console tells of the installation.
@@ -75,7 +76,7 @@ type AddressStatus struct {
 // it, by web/static.
 func (c *Console) Handler() http.Handler {
 	s := &site{Console: c}
-	s.responder = &respond.Responder{Surface: "console", Log: c.Log, Access: c.Access, Now: c.Now, Page: s.fail}
+	s.responder = &respond.Responder{Surface: "console", Log: c.Log, Access: c.Access, Observe: c.Observe, Now: c.Now, Page: s.fail}
 	s.cookies = &session.Manager{Auth: c.Accounts, Sealer: c.Sealer, Secure: c.About.Secure, SignIn: ui.PathSignIn, Now: c.Now, Fail: s.responder.Fail}
 	s.feed = newFeed(s)
 	mux := http.NewServeMux()

@@ -7,14 +7,19 @@ import (
 
 	"gatehouse/app"
 	"gatehouse/web/respond"
+	"gatehouse/web/ui"
 )
 
-// fail answers a browser with an error as a page: what is wrong, and what to do.
+// fail answers a browser with an error as a page: what is wrong, and what to
+// do. Who is signed in keeps the navigation.
 func (s *site) fail(w http.ResponseWriter, r *http.Request, status int, e *app.Error) {
 	v := s.visit(w, r)
-	message := doorMessage{Door: s.door(v, failureTitle(e)), Title: failureTitle(e), Text: e.Message, Advice: e.Advice, Href: "/console", Link: "To the overview",
-		Small: "Code " + e.Code + " · request " + respond.RequestID(w)}
-	if err := v.renderStatus(status, doorMessagePage(message)); err != nil {
+	title, small := failureTitle(e), "Code "+e.Code+" · request "+respond.RequestID(w)
+	page := doorMessagePage(doorMessage{Door: s.door(v, title), Title: title, Text: e.Message, Advice: e.Advice, Href: ui.PathOverview, Link: "To the overview", Small: small})
+	if err := s.recognize(v); err == nil && v.signedIn() {
+		page = failurePage(failureView{Page: s.page(v, title, ""), Title: title, Text: e.Message, Advice: e.Advice, Small: small})
+	}
+	if err := v.renderStatus(status, page); err != nil {
 		respond.Problem(w, r, e)
 	}
 }

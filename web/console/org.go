@@ -280,7 +280,7 @@ func (s *site) suspendSheet(v *visit, wrong string, status int) error {
 		return err
 	}
 	reason := ui.Field{Name: "reason", Label: "Reason", Value: v.form("reason"), Wrong: wrong, Focus: true, Autocomplete: "off",
-		Hint: "Kept with the organization and shown here. Its users see only that it is suspended."}
+		Hint: "Kept with the organization, and shown here."}
 	return s.confirm(v, o, status, "suspend", ui.Confirm{Title: "Suspend " + o.Name, Button: "Suspend", Destroy: true, Reason: &reason,
 		Lines: []string{"Every request of this organization is answered 403 from now on, on every replica within a second. Nothing is deleted, and it can be resumed."}})
 }

@@ -37,7 +37,7 @@ func (s *site) plans(v *visit) error {
 			return err
 		}
 		view.Rows = append(view.Rows, planRow{Name: p.Name, Slug: p.Slug, Href: ui.Plan(p.Slug), Price: priceOf(p), Rates: orText(ratesOf(p.RateLimits), "None"),
-			Quotas: quotaText(p), Promise: orText(p.Promise, ui.Dash), Orgs: orgs, OrgsHref: ui.With(ui.PathOrgs, "plan", p.Slug)})
+			Quotas: quotaText(p), Promise: orText(sentenceCase(p.Promise), ui.Dash), Orgs: orgs, OrgsHref: ui.With(ui.PathOrgs, "plan", p.Slug)})
 	}
 	return v.render(plansPage(view))
 }
@@ -123,7 +123,7 @@ func (s *site) plan(v *visit) error {
 		Subtitle:   fmt.Sprintf("%s a month · %s on it · kept in this installation's database, changed %s", priceOf(p), orgsWords(orgs), ui.DateTime(p.UpdatedAt, v.zone)),
 		Definition: definition(planFile{Plans: []app.Plan{plain}}), Apply: "gatehouse plan apply -f plans.json"}
 	view.Groups = []factGroup{{"Rate limits", rateFacts(p)}, {"At once", capsOf(p)}, {"Quotas and budgets", quotasOf(p)},
-		{"Terms", []capRow{{What: "Price", Value: priceOf(p), Note: "a month"}, {What: "Promise", Value: orText(p.Promise, "None")}, {What: "Trial", Value: trialOf(p)}, {What: "Slug", Value: p.Slug}}}}
+		{"Terms", []capRow{{What: "Price", Value: priceOf(p), Note: "a month"}, {What: "Promise", Value: orText(sentenceCase(p.Promise), "None")}, {What: "Trial", Value: trialOf(p)}, {What: "Slug", Value: p.Slug}}}}
 	return v.render(detailPage(view))
 }
 

@@ -26,7 +26,7 @@ func (s *site) pages() []page {
 		{get, ui.PathSignIn, forAnyone, s.askSignIn},
 		{post, ui.PathSignIn, forAnyone, s.signIn},
 		{get, ui.PathSignInLink, forAnyone, s.askLink},
-		{post, ui.PathSignInLink, forAnyone, s.askLink},
+		{post, ui.PathSignInLink, forAnyone, s.signInByLink},
 		{post, ui.PathSignOut, forAnyone, s.signOut},
 		{get, ui.PathClaim, forAnyone, s.askClaim},
 		{post, ui.PathClaim, forAnyone, s.claim},

@@ -29,6 +29,7 @@ import (
 	"gatehouse/store"
 	"gatehouse/web/console"
 	"gatehouse/web/static"
+	"gatehouse/web/ui"
 )
 
 // stage is a console on a real store, with all the services behind it.
@@ -47,8 +48,10 @@ type stage struct {
 	sealer    *app.Sealer
 	console   *console.Console
 	url       string
+	cut       func() // ends all connections
 	customers []customer
 	shift     atomic.Int64 // of the clock against the real one, in nanoseconds
+	deaf      atomic.Bool  // the stream does not answer
 	broken    atomic.Pointer[error]
 	log       *testLog
 }
@@ -74,7 +77,7 @@ func newStage(t testing.TB) *stage {
 	s.book, err = store.OpenLedger(ctx, store.Options{Path: filepath.Join(dir, "gatehouse.db"), Now: s.now})
 	s.must(err)
 	t.Cleanup(func() { s.book.Close() })
-	s.ledger, err = metering.Open(ctx, metering.Options{Store: s.book, Node: "test", Sync: app.LedgerSyncRelaxed, Now: s.now, MaxDelay: -1, MaxPending: 1 << 20})
+	s.ledger, err = metering.Open(ctx, metering.Options{Store: s.book, Node: "test", Now: s.now, MaxDelay: -1, MaxPending: 1 << 20})
 	s.must(err)
 	t.Cleanup(func() { s.ledger.Close(context.Background()) })
 	s.recorder = traffic.New(s.now)
@@ -120,11 +123,22 @@ func (s *stage) serve() {
 		About: console.About{Version: "v0.1.0", Engine: s.store.Engine(), Counter: "in process", DataDir: "./gatehouse-data", Gateway: "http://127.0.0.1:8080", Started: s.now().Add(-148 * time.Hour)}}
 	mux := http.NewServeMux()
 	mux.Handle(static.Prefix, assets)
-	mux.Handle("/", s.console.Handler())
+	mux.Handle("/", s.unlessDeaf(s.console.Handler()))
 	server := httptest.NewServer(mux)
 	s.t.Cleanup(server.Close)
 	s.t.Cleanup(server.CloseClientConnections)
-	s.url = server.URL
+	s.url, s.cut = server.URL, server.CloseClientConnections
+}
+
+// unlessDeaf answers the stream as a broken proxy does while the stage is deaf.
+func (s *stage) unlessDeaf(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.deaf.Load() && r.URL.Path == ui.PathEvents {
+			http.Error(w, "bad gateway", http.StatusBadGateway)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *stage) checks(context.Context) []console.Check {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"runtime"
 	"strings"
@@ -25,14 +26,31 @@ func (s *site) systemParts(ctx context.Context, v *visit) map[string]templ.Compo
 func (s *site) checkRows(ctx context.Context) []checkRow {
 	var rows []checkRow
 	for _, c := range s.Checks(ctx) {
-		row := checkRow{Name: sentenceCase(c.Name), Detail: c.Detail, State: ui.State{Text: "Ready"}}
+		row := checkRow{Name: checkWords(c.Name), Detail: c.Detail, State: ui.State{Text: "Ready"}}
 		if c.Err != nil {
 			row.State = ui.State{Text: "Not ready", Tone: "bad"}
-			row.Detail = joinSome(" ", app.AsError(c.Err).Message, app.AsError(c.Err).Advice)
+			row.Detail = checkText(c.Err)
 		}
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// checkWords says a check's name as people do.
+func checkWords(name string) string {
+	if name == "store" {
+		return "Database"
+	}
+	return sentenceCase(strings.ReplaceAll(name, "_", " "))
+}
+
+// checkText is why a check fails: its message for people, or what it says.
+func checkText(err error) string {
+	var known *app.Error
+	if errors.As(err, &known) {
+		return joinSome(" ", known.Message, known.Advice)
+	}
+	return err.Error()
 }
 
 func sentenceCase(text string) string {

@@ -174,7 +174,7 @@ func (s *site) gate(ctx context.Context) ui.Gate {
 	g := ui.Gate{Healthy: true, Checks: "All checks pass"}
 	for _, check := range s.Checks(ctx) {
 		if check.Err != nil && g.Healthy {
-			g.Healthy, g.Checks = false, fmt.Sprintf("Not ready: %s", check.Name)
+			g.Healthy, g.Checks = false, "Not ready: "+strings.ToLower(checkWords(check.Name))
 		}
 	}
 	g.About = fmt.Sprintf("%s · %s · up %s", s.About.Version, s.About.Engine, upFor(s.Now().Sub(s.About.Started)))

@@ -16,17 +16,17 @@ func iconPath(name string) string {
 	case "orgs":
 		return "M2.5 14V5l4-2.5v11.5M6.5 6h7v8M9 9h2m-2 2.5h2M1.5 14h13"
 	case "usage":
-		return "M8 2.500a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11M8 4.800V8l2.3 1.6"
+		return "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11M8 4.8V8l2.3 1.6"
 	case "traffic":
-		return "M2 5h9l-2.5-2.500M14 11H5l2.5 2.5"
+		return "M2 5h9l-2.5-2.5M14 11H5l2.5 2.5"
 	case "plans":
-		return "M2.5 11.500a5.5 5.5 0 1 1 11 0M8 11.500l2.6-3.9"
+		return "M2.5 11.5a5.5 5.5 0 1 1 11 0M8 11.5l2.6-3.9"
 	case "system":
 		return "M2.5 3h11v4h-11zM2.5 9h11v4h-11zM5 5h.01M5 11h.01"
 	case "search":
-		return "M7 2.500a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9m3.5 8 3 3"
+		return "M7 2.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9m3.5 8 3 3"
 	case "menu":
-		return "M2.5 4.500h11M2.5 8h11M2.5 11.500h11"
+		return "M2.5 4.5h11M2.5 8h11M2.5 11.5h11"
 	case "close":
 		return "M4 4l8 8m0-8-8 8"
 	case "check":
@@ -34,17 +34,17 @@ func iconPath(name string) string {
 	case "plus":
 		return "M8 3v10M3 8h10"
 	case "key":
-		return "M5.5 7.500a3 3 0 1 0 0 6a3 3 0 1 0 0-6M7.7 8.3 13.5 2.500m-3 3 2 2"
+		return "M5.5 7.5a3 3 0 1 0 0 6a3 3 0 1 0 0-6M7.7 8.3 13.5 2.5m-3 3 2 2"
 	case "device":
-		return "M2.5 3h11v7.500h-11zM6 13.500h4M8 10.500v3"
+		return "M2.5 3h11v7.5h-11zM6 13.5h4M8 10.5v3"
 	case "leave":
-		return "M6.5 2.500h-4v11h4M6.5 8h7m-2.5-2.500L13.5 8 11 10.5"
+		return "M6.5 2.5h-4v11h4M6.5 8h7m-2.5-2.5L13.5 8 11 10.5"
 	case "up":
-		return "M3.5 10.5 8 5.500l4.5 5"
+		return "M3.5 10.5 8 5.5l4.5 5"
 	case "down":
-		return "M3.5 5.5 8 10.500l4.5-5"
+		return "M3.5 5.5 8 10.5l4.5-5"
 	case "lock":
-		return "M3.5 7.500h9v6h-9zM5.5 7.500V5a2.5 2.5 0 0 1 5 0v2.5"
+		return "M3.5 7.5h9v6h-9zM5.5 7.5V5a2.5 2.5 0 0 1 5 0v2.5"
 	}
 	return ""
 }
@@ -114,7 +114,7 @@ func Mark() templ.Component {
 			templ_7745c5c3_Var3 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<svg viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"1.9\" stroke-linecap=\"round\" aria-hidden=\"true\"><path d=\"M4 21V10a8 8 0 0 1 16 0v11M9 21V6.600M15 21V6.600M4.4 12h15.200M4 17h16\"></path></svg>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<svg viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"1.9\" stroke-linecap=\"round\" aria-hidden=\"true\"><path d=\"M4 21V10a8 8 0 0 1 16 0v11M9 21V6.6M15 21V6.6M4.4 12h15.2M4 17h16\"></path></svg>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
