@@ -225,6 +225,12 @@ var proxyCases = []proxyCase{
 			}
 		}},
 	{name: "OPTIONS *", request: "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", upstream: reply("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), status: 200},
+	{name: "old client without a host", request: "GET / HTTP/1.0\r\n\r\n", upstream: reply("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), status: 200,
+		sent: func(t *testing.T, r *http.Request) {
+			if !strings.HasPrefix(r.Host, "127.0.0.1:") || r.Proto != "HTTP/1.1" {
+				t.Errorf("the upstream got host %q over %s", r.Host, r.Proto)
+			}
+		}},
 	{name: "TRACE", request: "TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", upstream: reply(""), status: 405, code: "method_not_allowed"},
 	{name: "hop-by-hop of the request", request: "GET / HTTP/1.1\r\nHost: x\r\nConnection: X-Private, X-Gatehouse-Org, keep-alive\r\nX-Private: 1\r\nX-Gatehouse-Org: org_1\r\nKeep-Alive: 5\r\nProxy-Authorization: Basic x\r\nTE: trailers, gzip\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nX-Org_Slug: evil\r\nX-Rewrite-URL: /admin\r\nX-Original-Url: /admin\r\n\r\n",
 		upstream: reply("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), status: 200,

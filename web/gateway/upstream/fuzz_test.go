@@ -152,3 +152,50 @@ func compareTrailer(t *testing.T, fields []field, theirs http.Header) {
 		}
 	}
 }
+
+// FuzzRequest: whatever net/http takes from a client goes out as exactly one
+// request with the same method, path, body and end-to-end fields, or not at all.
+func FuzzRequest(f *testing.F) {
+	for _, c := range proxyCases {
+		if c.request != "" && len(c.request) < 2000 {
+			f.Add([]byte(c.request), "", "/a")
+		}
+	}
+	f.Add([]byte(get), "host\r\nX: y", "/a b")
+	f.Fuzz(func(t *testing.T, data []byte, host, path string) {
+		in, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(data)))
+		if err != nil || in.ContentLength < 0 {
+			return
+		}
+		body, err := io.ReadAll(in.Body)
+		if err != nil || len(body) > 1<<16 {
+			return
+		}
+		in.Body = io.NopCloser(bytes.NewReader(body))
+		p := NewPool(app.Upstream{Name: "fuzz", Addresses: []string{"http://127.0.0.1:1"}}, Options{})
+		e := p.exchange(httptest.NewRecorder(), in, &Outgoing{Path: path, Host: host})
+		if e.inspect() != nil || e.serialize() != nil {
+			return
+		}
+		source := bufio.NewReader(bytes.NewReader(e.buf))
+		out, err := http.ReadRequest(source)
+		if err != nil {
+			if strings.Contains(err.Error(), "invalid URL") || strings.Contains(err.Error(), "invalid URI") {
+				return // refused by the upstream as it is, and no more than one request
+			}
+			t.Fatalf("%v in %q", err, e.buf)
+		}
+		sent, err := io.ReadAll(out.Body)
+		if rest, _ := io.ReadAll(source); len(rest) > 0 || err != nil || !bytes.Equal(sent, body) {
+			t.Fatalf("body %q became %q, %v, then %q", body, sent, err, rest)
+		}
+		if out.Method != in.Method || out.RequestURI != path || len(out.TransferEncoding) > 0 {
+			t.Fatalf("%s %s became %s %s", in.Method, path, out.Method, out.RequestURI)
+		}
+		for name := range out.Header {
+			if strings.Contains(name, "_") || (in.Header[name] == nil && !strings.HasPrefix(name, "X-Forwarded-") && name != "Content-Length" && name != "Connection") {
+				t.Fatalf("%s came from nowhere in %q", name, e.buf)
+			}
+		}
+	})
+}

@@ -21,8 +21,9 @@ func (e *exchange) inspect() error {
 		// TRACE would show the client the identity headers that the app gets.
 		return &app.Error{Kind: app.KindMethod, Code: "method_not_allowed", Message: r.Method + " is not forwarded."}
 	}
-	if out.Path != "*" && (out.Path == "" || out.Path[0] != '/') || !printable(out.Path) || !printable(out.RawQuery) {
-		return faultInvalid("The path or query of the request is malformed.")
+	if out.Path != "*" && (out.Path == "" || out.Path[0] != '/') || !printable(out.Path) ||
+		!printable(out.RawQuery) || !printable(e.host()) {
+		return faultInvalid("The path, query or host of the request is malformed.")
 	}
 	for _, list := range r.Header["Connection"] {
 		e.inspectConnection(list)
@@ -125,6 +126,8 @@ func (e *exchange) host() string {
 		return e.out.Host
 	case e.gen.upstream.HostHeader != "":
 		return e.gen.upstream.HostHeader
+	case e.r.Host == "" && len(e.gen.addresses) > 0: // HTTP/1.0 needs none
+		return e.gen.addresses[0].origin
 	}
 	return e.r.Host
 }
