@@ -137,7 +137,7 @@ func (g *Gateway) Changed(ctx context.Context, c app.Change) error {
 	case "plan":
 		g.tenants.void(func(s *orgState) bool { return s.org.Plan == c.ID })
 	case "org":
-		g.tenants.voidOrg(ctx, app.OrgID(c.ID))
+		g.orgChanged(ctx, app.OrgID(c.ID))
 	case "key":
 		g.ring.forget(func(_ *[32]byte, held *credential) bool { return string(held.key.ID) == c.ID })
 	case "session":
@@ -148,6 +148,16 @@ func (g *Gateway) Changed(ctx context.Context, c app.Change) error {
 		}
 	}
 	return nil
+}
+
+// orgChanged makes an organization be read again. Tokens may name it by its
+// slug, so what they were found to be is forgotten; and all that is held of an
+// organization that was deleted.
+func (g *Gateway) orgChanged(ctx context.Context, id app.OrgID) {
+	held, gone := g.tenants.voidOrg(ctx, id)
+	if held != nil {
+		g.ring.forget(func(_ *[32]byte, c *credential) bool { return c.tenant == held && (gone || c.mode == app.AuthJWT) })
+	}
 }
 
 // Upstreams returns each upstream's addresses and their health, by name.

@@ -66,15 +66,17 @@ func (t *tenants) drop(of *tenant) {
 }
 
 // voidOrg makes the organization be read again, and lets go of one that was
-// deleted.
-func (t *tenants) voidOrg(ctx context.Context, id app.OrgID) {
+// deleted. held is nil when the gate knows nothing of it.
+func (t *tenants) voidOrg(ctx context.Context, id app.OrgID) (held *tenant, gone bool) {
 	t.void(func(s *orgState) bool { return s.org.ID == id })
 	t.mu.Lock()
-	held := t.byID[id]
+	held = t.byID[id]
 	t.mu.Unlock()
 	if held != nil {
-		t.state(ctx, held) // an error comes again at the next request
+		_, err := t.state(ctx, held) // another error comes again at the next request
+		gone = app.IsKind(err, app.KindNotFound)
 	}
+	return held, gone
 }
 
 // state returns the tenant's present state, reading it when a change voided it.
