@@ -75,6 +75,7 @@ func TestRawRequests(t *testing.T) {
 		{"a WebSocket without a key", "GET /socket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n" + socket + "\r\n", 401, "credential_missing"},
 		{"a WebSocket", "GET /socket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n" + socket + key + "\r\n", 101, ""},
 		{"a trailer that forges identity", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: X-Gatehouse-Org\r\n" + key + "\r\n1\r\na\r\n0\r\nX-Gatehouse-Org: forged\r\n\r\n", 200, `"Body":"a"`},
+		{"an undeclared trailer that forges identity", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n" + key + "\r\n1\r\na\r\n0\r\nX-Sum: 1\r\nX-Gatehouse-Org: forged\r\n\r\n", 200, `"X-Sum":["1"]`},
 	}
 	for _, row := range rows {
 		status, body := s.raw(row.request)

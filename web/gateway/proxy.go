@@ -57,6 +57,7 @@ func (x *exchange) addressToApp() error {
 	if err := x.identityToApp(h); err != nil {
 		return err
 	}
+	x.guardTrailer()
 	x.out.Path, x.out.RawQuery = rt.target(x.r.URL, x.variable)
 	x.out.Keep, x.out.Client, x.out.PeerTrusted = rt.keep, x.from, x.trusted
 	x.out.Timeout, x.out.BodyLimit = rt.Timeout.Std(), rt.BodyLimit

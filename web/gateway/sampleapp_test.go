@@ -33,7 +33,7 @@ type sampleApp struct {
 // seen is what the sample app was asked.
 type seen struct {
 	App, Method, Path, Query, Host, Body string
-	Header                               http.Header
+	Header, Trailer                      http.Header
 }
 
 func newSampleApp(t *testing.T) *sampleApp {
@@ -42,7 +42,7 @@ func newSampleApp(t *testing.T) *sampleApp {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(seen{a.URL, r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Host, string(body), r.Header})
+		json.NewEncoder(w).Encode(seen{a.URL, r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Host, string(body), r.Header, r.Trailer})
 	})
 	mux.HandleFunc("/held", func(w http.ResponseWriter, r *http.Request) {
 		a.entered <- struct{}{}
