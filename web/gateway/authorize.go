@@ -50,11 +50,19 @@ func (g *Gateway) authorize(x *exchange) error {
 	if err := x.identityToApp(h); err != nil {
 		return err
 	}
+	for _, name := range identityHeaders {
+		if h[name] == nil { // or a proxy that copies what is there would leave the client's own
+			h[name] = empty
+		}
+	}
 	x.limitFields(h)
 	h["Cache-Control"] = []string{"no-store"}
 	x.w.WriteHeader(http.StatusOK)
 	return nil
 }
+
+// identityHeaders are those that not every caller has.
+var identityHeaders, empty = [...]string{HeaderOrg, HeaderOrgSlug, HeaderOrgPlan, HeaderKey}, []string{""}
 
 // count makes durable that the request passed, and waits for it.
 func (g *Gateway) count(x *exchange) error {

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -74,8 +75,13 @@ func TestAuthorizeAnswersWithIdentity(t *testing.T) {
 	if claims, err := s.tokens.Verify(got.header.Get(gateway.HeaderAssertion)); err != nil || claims.Org != org.ID {
 		t.Errorf("assertion %+v, %v", claims, err)
 	}
-	if got = s.get("/v1/authorize"); got.status != 200 || got.header.Get(gateway.HeaderActor) != "anonymous" || got.header.Get(gateway.HeaderOrg) != "" {
+	if got = s.get("/v1/authorize"); got.status != 200 || got.header.Get(gateway.HeaderActor) != "anonymous" {
 		t.Errorf("nobody: %d %v", got.status, got.header)
+	}
+	for _, name := range []string{gateway.HeaderOrg, gateway.HeaderOrgSlug, gateway.HeaderOrgPlan, gateway.HeaderKey, "X-Slug"} {
+		if values := got.header[name]; len(values) != 1 || values[0] != "" { // a proxy that copies it overwrites the client's
+			t.Errorf("nobody: %s is %q, want it empty", name, values)
+		}
 	}
 }
 
@@ -160,7 +166,7 @@ func TestCheck(t *testing.T) {
 		{"an unknown field", may, `{"key": "x", "tenant": "y"}`, 400, []string{"tenant"}},
 		{"a wrong type", may, `{"key": 7}`, 400, []string{`"field":"key"`}},
 		{"too large", may, `{"key": "` + string(make([]byte, 65<<10)) + `"}`, 400, nil},
-		{"too large, well-formed", may, `{"key": "` + repeat("x", 65<<10) + `"}`, 413, []string{"body_too_large"}},
+		{"too large, well-formed", may, `{"key": "` + strings.Repeat("x", 65<<10) + `"}`, 413, []string{"body_too_large"}},
 		{"an amount below 1", may, `{"key": "x", "amount": -1}`, 400, []string{"amount"}},
 		{"an amount beyond bounds", may, `{"key": "x", "amount": 1000001}`, 400, []string{"amount"}},
 		{"another meter", may, `{"key": "x", "meter": "tokens"}`, 400, []string{"meter"}},

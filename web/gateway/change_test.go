@@ -165,7 +165,7 @@ func TestReloadWhileRequestsRun(t *testing.T) {
 	}
 }
 
-// The ledger counts by the route that let the request in, weight and all.
+// A route's new limit holds at once, also for credentials that are held.
 func TestARouteLimitChangesUnderWay(t *testing.T) {
 	s := newStage(t)
 	key := bearer(s.key(s.org("Acme").ID).Secret)

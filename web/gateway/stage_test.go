@@ -395,8 +395,6 @@ func contains(text string, parts ...string) bool {
 	return true
 }
 
-func repeat(text string, n int) string { return strings.Repeat(text, n) }
-
 func onlyFrom(prefix string) func(*keys.New) {
 	return func(k *keys.New) { k.CIDRs = []netip.Prefix{netip.MustParsePrefix(prefix)} }
 }
