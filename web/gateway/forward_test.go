@@ -1,11 +1,14 @@
 package gateway_test
 
 import (
+	"context"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
 	"gatehouse/app"
+	"gatehouse/web/gateway"
 )
 
 var variables = map[string]string{"X-Id": "${org.id}", "X-Slug": "org=${org.slug};", "X-Plan": "${org.plan}", "X-Key": "${key.id}",
@@ -200,4 +203,25 @@ func TestOwnUpstream(t *testing.T) {
 	if got := s.get("/", key); got.status != 503 || got.code() != "upstream_missing" || s.app.asked.Load() != before {
 		t.Errorf("while it is missing: %d %s", got.status, got.body)
 	}
+}
+
+// newGate opens another gate on the stage's options.
+func newGate(t *testing.T, s *stage) *gateway.Gateway {
+	t.Helper()
+	gate := gateway.New(s.options)
+	if err := gate.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return gate
+}
+
+// withoutUpstream is a directory that has not heard of one upstream yet.
+type withoutUpstream struct {
+	*directory
+	name string
+}
+
+func (d *withoutUpstream) Upstreams(ctx context.Context) ([]app.Upstream, error) {
+	list, err := d.directory.Upstreams(ctx)
+	return slices.DeleteFunc(list, func(u app.Upstream) bool { return u.Name == d.name }), err
 }

@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -361,27 +360,6 @@ func (s *stage) refusals() map[string]int64 {
 	all := map[string]int64{}
 	s.traffic.Refusals(func(code string, n int64) { all[code] = n })
 	return all
-}
-
-// newGate opens another gate on the stage's options.
-func newGate(t *testing.T, s *stage) *gateway.Gateway {
-	t.Helper()
-	gate := gateway.New(s.options)
-	if err := gate.Reload(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return gate
-}
-
-// withoutUpstream is a directory that has not heard of one upstream yet.
-type withoutUpstream struct {
-	*directory
-	name string
-}
-
-func (d *withoutUpstream) Upstreams(ctx context.Context) ([]app.Upstream, error) {
-	list, err := d.directory.Upstreams(ctx)
-	return slices.DeleteFunc(list, func(u app.Upstream) bool { return u.Name == d.name }), err
 }
 
 var errDatabase = errors.New("the disk is gone")
