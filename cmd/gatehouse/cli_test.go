@@ -271,6 +271,18 @@ func TestUsageOfNothingIsZero(t *testing.T) {
 	}
 }
 
+func TestRootLeavesAnotherUsersInstallationAlone(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root can give a file away")
+	}
+	x := newTerminal(t)
+	x.do(nil, "org", "create", "Acme")
+	if err := os.Chown(filepath.Join(x.args[1], storeName), 1234, 1234); err != nil {
+		t.Fatal(err)
+	}
+	x.refused(exitRefused, "belongs to another user", "org", "list")
+}
+
 func TestInitWritesWhatServeReads(t *testing.T) {
 	x := newTerminal(t)
 	dir := x.args[1]

@@ -67,7 +67,7 @@ func (c *cli) runOn(cmd *cobra.Command, args []string, begin bool, do func(call,
 // refuses a data directory without one, so that a slip in --data-dir does not
 // make an empty installation.
 func openInstallation(ctx context.Context, config *Config, now func() time.Time, begin bool) (*installation, error) {
-	if err := checkOwner(config.DataDir); err != nil {
+	if err := checkOwner(config); err != nil {
 		return nil, err
 	}
 	local := config.Database.URL == ""
@@ -121,13 +121,13 @@ func noInstallation(config *Config) *app.Error {
 }
 
 // checkOwner keeps root from leaving files that the service cannot write.
-func checkOwner(dir string) error {
-	owner, known := ownerOf(dir)
+func checkOwner(config *Config) error {
+	owner, known := ownerOf(config.Path(storeName))
 	if !known || os.Geteuid() != 0 || owner == 0 {
 		return nil
 	}
 	return &app.Error{Kind: app.KindForbidden, Code: "wrong_user",
-		Message: "The installation in " + dir + " belongs to another user than root.",
+		Message: "The installation in " + config.DataDir + " belongs to another user than root.",
 		Advice:  "Run the command as that user, such as: sudo -u gatehouse gatehouse …"}
 }
 

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,7 +55,7 @@ func (c *cli) usageCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.showUsage(usageDocument{string(q.Org), q.Since, q.Until, q.Group, rows})
+			return c.showUsage(usageDocument{string(q.Org), q.Since, q.Until, q.Group, rows}, c.namesOf(call, q, rows))
 		}),
 	}
 	cmd.Flags().StringVar(&f.org, "org", "", "slug or id of the organization (default: all)")
@@ -101,13 +101,38 @@ func parsePast(flag, word string, now time.Time) (time.Time, error) {
 	return now.Add(-before.Std()).UTC(), nil
 }
 
-func (c *cli) showUsage(d usageDocument) error {
+// namesOf finds what people call the organizations or keys of the rows; what
+// has been deleted keeps its id.
+func (c *cli) namesOf(call call, q app.UsageQuery, rows []app.UsageRow) map[string]string {
+	names := map[string]string{}
+	for _, row := range rows {
+		if _, known := names[row.Group]; known || c.json || row.Group == "" {
+			continue
+		}
+		names[row.Group] = row.Group
+		switch q.Group {
+		case "org":
+			if org, err := call.orgs.Find(call.ctx, c.actor(), row.Group); err == nil {
+				names[row.Group] = org.Slug
+			}
+		case "key":
+			if key, err := call.keys.Find(call.ctx, c.actor(), q.Org, app.KeyID(row.Group)); err == nil {
+				names[row.Group] = key.Name + " (" + key.Hint + ")"
+			}
+		}
+	}
+	return names
+}
+
+func (c *cli) showUsage(d usageDocument, names map[string]string) error {
 	return c.show(d, func(t *table) {
 		t.row("START (UTC)", "OF", "REQUESTS", "UNITS", "2XX", "3XX", "4XX", "5XX", "UNKNOWN", "BYTES IN", "BYTES OUT")
 		for _, r := range d.Rows {
-			of := orDash(r.Group)
-			t.row(r.Start.UTC().Format("2006-01-02 15:04"), of, fmt.Sprint(r.Requests), fmt.Sprint(r.Weight), fmt.Sprint(r.Status2),
-				fmt.Sprint(r.Status3), fmt.Sprint(r.Status4), fmt.Sprint(r.Status5), fmt.Sprint(r.Unknown), fmt.Sprint(r.BytesIn), fmt.Sprint(r.BytesOut))
+			cells := []string{r.Start.UTC().Format("2006-01-02 15:04"), orDash(names[r.Group])}
+			for _, n := range []int64{r.Requests, r.Weight, r.Status2, r.Status3, r.Status4, r.Status5, r.Unknown, r.BytesIn, r.BytesOut} {
+				cells = append(cells, strconv.FormatInt(n, 10))
+			}
+			t.row(cells...)
 		}
 	})
 }
