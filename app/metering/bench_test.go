@@ -67,6 +67,19 @@ func BenchmarkCount(b *testing.B) {
 	}
 }
 
+// BenchmarkWithoutDisk leaves out the store: what remains is this package's
+// own work for one Begin, Wait and Settle, waking the waiters included.
+func BenchmarkWithoutDisk(b *testing.B) {
+	for _, producers := range []int{64, 256} {
+		b.Run(fmt.Sprint(producers), func(b *testing.B) {
+			s := &faulty{Ledger: openLedger(b, sqliteOptions(b))}
+			s.onAppend(func(func() error) error { time.Sleep(300 * time.Microsecond); return nil })
+			s.onApply(func(func() (bool, error)) (bool, error) { return true, nil })
+			run(b, openMeter(b, metering.Options{Store: s}), producers, func() {})
+		})
+	}
+}
+
 // BenchmarkGate adds what a gate has beside: an upstream, and 60 µs of work.
 func BenchmarkGate(b *testing.B) {
 	for _, upstream := range []time.Duration{50 * time.Microsecond, 5 * time.Millisecond} {
@@ -88,9 +101,9 @@ func BenchmarkGate(b *testing.B) {
 	}
 }
 
-// work keeps a processor busy.
+// work keeps a processor busy for about as long.
 func work(d time.Duration) {
-	for n := int(d.Nanoseconds()) * 10 / 9; n > 0; n-- {
+	for range d.Nanoseconds() * 3 {
 		spun.Load()
 	}
 }

@@ -12,11 +12,12 @@ import (
 // While nobody waits, the pause costs nobody anything: it lasts as long as
 // upstreams take less what a commit takes, so that who waits finds it done.
 // Once somebody waits, it goes on while requests keep coming, until enough
-// are there or Options.MaxDelay has passed.
+// are there or Options.MaxDelay has passed since the last commit began: a slow
+// disk gathers company by itself.
 const (
 	company  = 8
 	enough   = 64                     // a commit of 200 µs of processor time costs each of them 3
-	step     = 200 * time.Microsecond // without a request: no more are coming
+	step     = 250 * time.Microsecond // without a request: no more are coming
 	maxSlack = 4 * time.Millisecond   // more only makes blocks larger
 )
 
@@ -28,20 +29,15 @@ func (l *Ledger) pace() {
 	if slack := min(maxSlack, l.upstream.value()-w.commit); slack > step {
 		l.pauseUntilWaited(slack)
 	}
-	l.gather()
+	l.gather(w.began + l.o.MaxDelay)
 }
 
-// gather pauses while requests keep coming.
-func (l *Ledger) gather() {
-	until := l.clock() + l.o.MaxDelay
-	before := -1
-	for {
+// gather pauses while requests keep coming, until a time.
+func (l *Ledger) gather(until time.Duration) {
+	for before := -1; ; {
 		n, waited := l.queue()
-		if n == before || n >= enough || !waited && before >= 0 {
-			return
-		}
 		rest := min(step, until-l.clock())
-		if rest <= 0 {
+		if n == before || n >= enough || !waited && before >= 0 || rest <= 0 {
 			return
 		}
 		before = n

@@ -11,6 +11,7 @@ type writer struct {
 	seq     int64          // of the last block
 	link    app.LedgerLink // to the last block
 	size    int            // requests in the last block
+	began   time.Duration  // when its commit began
 	commit  time.Duration  // what commits take, smoothed
 	block   Block
 	encoder encoder
@@ -151,6 +152,7 @@ func (l *Ledger) commit(b batch) {
 		l.abandon(b.group)
 		return
 	}
+	w.began = l.since
 	took := l.finish(b.group)
 	w.seq, w.link = block.Seq, app.LedgerLink{Replica: block.Replica, Seq: block.Seq, Hash: hash}
 	w.size, w.commit = len(block.Intents), smooth(w.commit, took)
