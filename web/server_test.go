@@ -214,7 +214,8 @@ func TestShutdown(t *testing.T) {
 		force bool
 	}{{"in time", time.Minute, true, false}, {"too late", 50 * time.Millisecond, false, false}, {"second signal", time.Minute, false, true}} {
 		t.Run(c.name, func(t *testing.T) {
-			arrived, release := make(chan struct{}), make(chan struct{})
+			arrived := make(chan struct{})
+			release := map[string]chan struct{}{"/": make(chan struct{}), "/tunnel": make(chan struct{})}
 			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/tunnel" {
 					conn, _, err := w.(http.Hijacker).Hijack()
@@ -225,7 +226,7 @@ func TestShutdown(t *testing.T) {
 					defer conn.Close()
 					arrived <- struct{}{}
 					select {
-					case <-release:
+					case <-release[r.URL.Path]:
 						io.WriteString(conn, "whole")
 					case <-r.Context().Done():
 					}
@@ -233,7 +234,7 @@ func TestShutdown(t *testing.T) {
 				}
 				arrived <- struct{}{}
 				select {
-				case <-release:
+				case <-release[r.URL.Path]:
 					io.WriteString(w, "whole")
 				case <-r.Context().Done():
 					panic(http.ErrAbortHandler)
@@ -267,7 +268,7 @@ func TestShutdown(t *testing.T) {
 			}
 			for i, conn := range conns {
 				if c.whole {
-					release <- struct{}{}
+					release[[]string{"/", "/tunnel"}[i]] <- struct{}{}
 				}
 				all, err := io.ReadAll(conn)
 				if strings.HasSuffix(string(all), "whole") != c.whole {
