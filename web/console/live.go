@@ -127,18 +127,20 @@ func (f *feed) render(ctx context.Context, v *visit, topic string) (parts, error
 
 // events is the stream of one browser.
 func (s *site) events(v *visit) error {
-	stream := &stream{site: s, visit: v, out: http.NewResponseController(v.w), sent: map[string]string{}}
 	if err := s.recognize(v); err != nil {
 		return err
 	}
-	stream.head()
+	stream := &stream{site: s, visit: v, out: http.NewResponseController(v.w), sent: map[string]string{}}
 	if !v.signedIn() {
-		return stream.event("bye", "{}") // the page then asks for itself, and is sent to sign in
+		stream.head()
+		stream.event("bye", "{}") // the page then asks for itself, and is sent to sign in
+		return nil
 	}
 	if !s.feed.enter() {
-		return stream.event("beat", "{}")
+		return &app.Error{Kind: app.KindUnavailable, Code: "too_many_streams", Message: "Too many browsers follow this node already.", RetryAfter: time.Minute}
 	}
 	defer s.feed.leave()
+	stream.head()
 	stream.run(v.r.Context(), topicsOf(v.r.URL.Query().Get("topics")))
 	return nil
 }

@@ -128,7 +128,7 @@ func orgFigures(snap *traffic.Snapshot, id app.OrgID) []ui.Figure {
 	}
 	total, passed := found.Allowed+found.Refused+found.Failed, found.Allowed+found.Failed
 	return []ui.Figure{
-		{Label: "Requests, last hour", Value: ui.Short(total), Note: ui.Rate(float64(total)/3600) + " a second"},
+		{Label: "Requests, last hour", Value: ui.Short(total), Note: perSecond(snap, total) + " a second"},
 		{Label: "Refused, last hour", Value: ui.Percent(found.Refused, total), Unit: "%", Note: ui.Short(found.Refused) + " requests"},
 		{Label: "Errors, last hour", Value: ui.Percent(found.Failed, passed), Unit: "%", Note: ui.Short(found.Failed) + " of " + ui.Short(passed) + " that passed"},
 		{Label: "p95, last hour", Value: ui.MillisBare(found.P95), Unit: "ms", Note: "of requests that passed"},

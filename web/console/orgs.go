@@ -52,19 +52,23 @@ func (s *site) orgs(v *visit) error {
 // orgList reads one page. The store filters by state or by plan; when both are
 // asked for, the page is filled from further pages of the plan.
 func (s *site) orgList(v *visit, page app.Page, status, plan string) (app.List[app.Org], error) {
+	both := status != "" && plan != ""
+	if both {
+		page.Limit = app.MaxPageLimit
+	}
 	list, err := s.Orgs.List(v.ctx(), v.actor, page)
-	if err != nil || status == "" || plan == "" {
+	if err != nil || !both {
 		return list, err
 	}
-	all := app.List[app.Org]{Next: list.Next}
-	for reads := 0; ; reads++ {
+	var all app.List[app.Org]
+	for {
 		for _, o := range list.Items {
 			if string(o.Status) == status {
 				all.Items = append(all.Items, o)
 			}
 		}
 		all.Next = list.Next
-		if list.Next == "" || len(all.Items) >= orgsPerPage || reads == 20 {
+		if list.Next == "" || len(all.Items) >= orgsPerPage {
 			return all, nil
 		}
 		page.Cursor = list.Next

@@ -16,6 +16,10 @@ import (
 // topOrgs is the number of organizations that the overview lists.
 const topOrgs = 12
 
+// youngGate is how long after its start a gate opens its overview on the
+// shortest range, because an hour would show little yet.
+const youngGate = 15 * time.Minute
+
 // errorTarget is the share of failed requests below which all is well (product: 0.1 %).
 const errorTarget = 0.001
 
@@ -28,6 +32,7 @@ var ranges = []struct {
 	{traffic.Range24h, "24 h", "last 24 hours"}, {traffic.Range30d, "30 d", "last 30 days"},
 }
 
+// rangeOf reads the range of an address; an unknown one is an hour.
 func rangeOf(text string) traffic.Range {
 	for _, r := range ranges {
 		if string(r.value) == text {
@@ -46,10 +51,39 @@ func rangeWords(rng traffic.Range) string {
 	return ""
 }
 
+// rangeLabel is the range in short, for a figure's label.
+func rangeLabel(rng traffic.Range) string {
+	for _, r := range ranges {
+		if r.value == rng {
+			return r.label
+		}
+	}
+	return ""
+}
+
+// since is when the range's first traffic was: an average over the silence
+// before an installation was there would say nothing.
+func since(snap *traffic.Snapshot) time.Time {
+	for _, p := range snap.Points {
+		if p.Allowed+p.Refused+p.Failed > 0 {
+			return p.Start
+		}
+	}
+	return snap.At
+}
+
+// perSecond is the average rate since the range's first traffic.
+func perSecond(snap *traffic.Snapshot, n int64) string {
+	return ui.Rate(float64(n) / max(snap.At.Sub(since(snap)).Seconds(), snap.Step.Seconds()))
+}
+
 func overviewTopic(rng traffic.Range) string { return "overview." + string(rng) }
 
 func (s *site) overview(v *visit) error {
-	rng := rangeOf(v.r.URL.Query().Get("range"))
+	rng := rangeOf(v.query("range"))
+	if v.query("range") == "" && s.Now().Sub(s.About.Started) < youngGate {
+		rng = traffic.Range15m
+	}
 	start, err := s.startIfNeeded(v.ctx(), v)
 	if err != nil {
 		return err
@@ -66,7 +100,7 @@ func (s *site) overview(v *visit) error {
 	view.Ranges.Label = "Range"
 	for _, r := range ranges {
 		view.Ranges.Items = append(view.Ranges.Items, ui.Choice{Label: r.label, Current: r.value == rng,
-			Href: ui.With(ui.PathOverview, "range", unless(string(r.value), string(traffic.Range1h)))})
+			Href: ui.With(ui.PathOverview, "range", string(r.value))})
 	}
 	return v.render(overviewPage(view))
 }
@@ -105,15 +139,14 @@ func (s *site) overviewLive(ctx context.Context, v *visit, rng traffic.Range) (o
 }
 
 func overviewFigures(snap *traffic.Snapshot) []ui.Figure {
-	window, total, passed := rangeWords(snap.Range), snap.Requests(), snap.Allowed+snap.Failed
-	length, _ := snap.Range.Span()
+	window, total, passed := rangeLabel(snap.Range), snap.Requests(), snap.Allowed+snap.Failed
 	errorNote := "target below 0.1 %"
 	tone := ""
 	if passed > 0 && float64(snap.Failed)/float64(passed) >= errorTarget {
 		errorNote, tone = ui.Count(snap.Failed)+" failed; target below 0.1 %", "down"
 	}
 	return []ui.Figure{
-		{Label: "Requests / s, last 10 s", Value: ui.Rate(snap.PerSecond), Note: ui.Rate(float64(total)/length.Seconds()) + " over the " + window},
+		{Label: "Requests / s, last 10 s", Value: ui.Rate(snap.PerSecond), Note: perSecond(snap, total) + " on average, " + window},
 		{Label: "p50 · p95 · p99, " + window, Value: strings.Join([]string{ui.MillisBare(snap.P50), ui.MillisBare(snap.P95), ui.MillisBare(snap.P99)}, " · "),
 			Unit: "ms", Note: "the gate's own share: " + ui.Millis(snap.OwnP50), Long: true},
 		{Label: "Errors, " + window, Value: ui.Percent(snap.Failed, passed), Unit: "%", Note: errorNote, Tone: tone},
@@ -196,63 +229,44 @@ func refusalBars(refusals []traffic.Refusal) []ui.Bar {
 	return bars
 }
 
-// refusalWords says a refusal's code as people do. Amber is a limit that did
-// its work, red is a stop of a customer, grey is a caller who may not.
+// refusalNames say refusals' codes as people do. Amber is a limit that did its
+// work, red is a stop of a customer, grey is a caller who may not.
+var refusalNames = map[string]struct{ words, class string }{
+	"rate_limited":        {"Rate limit", "s-w"},
+	"in_flight_limited":   {"Too many at once", "s-w"},
+	"websockets_limited":  {"Too many WebSockets", "s-w"},
+	"address_limited":     {"Address too fast", "s-w"},
+	"org_suspended":       {"Organization suspended", "s-b"},
+	"org_cancelled":       {"Organization cancelled", "s-b"},
+	"ledger_unavailable":  {"Ledger not ready", "s-b"},
+	"address_blocked":     {"Address blocked", "s-g"},
+	"key_unknown":         {"Key unknown", "s-g"},
+	"key_malformed":       {"Key malformed", "s-g"},
+	"key_revoked":         {"Key revoked", "s-g"},
+	"key_expired":         {"Key expired", "s-g"},
+	"key_address":         {"Address not in the key's list", "s-g"},
+	"address_not_allowed": {"Address not in the key's list", "s-g"},
+	"credential_missing":  {"No credential", "s-g"},
+	"scope_missing":       {"Scope missing", "s-g"},
+	"route_not_found":     {"No such route", "s-g"},
+	"path_closed":         {"Closed path", "s-g"},
+	"body_too_large":      {"Body too large", "s-g"},
+}
+
+// refusalWords says a code in words; one without a name reads as it is written.
 func refusalWords(code string) (words, class string) {
-	switch code {
-	case "rate_limited":
-		return "Rate limit", "s-w"
-	case "in_flight_limited":
-		return "Too many at once", "s-w"
-	case "websockets_limited":
-		return "Too many WebSockets", "s-w"
-	case "address_limited":
-		return "Address too fast", "s-w"
-	case "org_suspended":
-		return "Organization suspended", "s-b"
-	case "org_cancelled":
-		return "Organization cancelled", "s-b"
-	case "quota_exhausted":
-		return "Quota exhausted", "s-b"
-	case "ledger_unavailable":
-		return "Ledger not ready", "s-b"
-	case "address_blocked":
-		return "Address blocked", "s-g"
-	case "key_unknown":
-		return "Key unknown", "s-g"
-	case "key_malformed":
-		return "Key malformed", "s-g"
-	case "key_revoked":
-		return "Key revoked", "s-g"
-	case "key_expired":
-		return "Key expired", "s-g"
-	case "credential_missing":
-		return "No credential", "s-g"
-	case "scope_missing":
-		return "Scope missing", "s-g"
-	case "address_not_allowed", "key_address":
-		return "Address not in the key's list", "s-g"
-	case "route_not_found":
-		return "No such route", "s-g"
-	case "path_closed":
-		return "Closed path", "s-g"
-	case "body_too_large":
-		return "Body too large", "s-g"
+	if known, ok := refusalNames[code]; ok {
+		return known.words, known.class
 	}
-	words = strings.ReplaceAll(code, "_", " ")
-	if words != "" {
-		words = strings.ToUpper(words[:1]) + words[1:]
-	}
-	return words, "s-g"
+	return sentenceCase(strings.ReplaceAll(code, "_", " ")), "s-g"
 }
 
 func (s *site) busiestRows(ctx context.Context, v *visit, snap *traffic.Snapshot) ([]orgTrafficRow, error) {
-	length, _ := snap.Range.Span()
 	plans := s.planNames(ctx, v)
 	var rows []orgTrafficRow
 	for _, o := range snap.Orgs[:min(topOrgs, len(snap.Orgs))] {
 		total := o.Allowed + o.Refused + o.Failed
-		row := orgTrafficRow{Spark: o.Spark, PerSecond: ui.Rate(float64(total) / length.Seconds()), Requests: ui.Short(total),
+		row := orgTrafficRow{Spark: o.Spark, PerSecond: perSecond(snap, total), Requests: ui.Short(total),
 			Refused: ui.Short(o.Refused), Failed: ui.Short(o.Failed), P95: ui.Dash, Name: "Deleted", Slug: string(o.Org), State: ui.State{Text: "Deleted", Tone: "off"}}
 		if o.Refused*10 > total {
 			row.RefusedTone = "near"

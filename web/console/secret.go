@@ -51,17 +51,28 @@ func (s *site) secret(v *visit) error {
 	}
 	held := s.takeSecret(v, key.ID)
 	v.setCookie(cookieSecret, "", ui.Key(of.slug, key.ID, "secret"), 0)
-	scopes := "no scopes"
-	if len(key.Scopes) > 0 {
-		scopes = "scopes " + strings.Join(key.Scopes, ", ")
-	}
 	view := secretView{Page: s.page(v, "New key", of.nav()), Slug: of.slug, Name: key.Name, Secret: held.Secret, Old: held.Old, Back: ui.Keys(of.slug),
-		Facts: scopes + " · addresses: " + addressesOf(key) + " · expires: " + s.expiryOf(v, key)}
+		Facts: s.keyFacts(v, key)}
 	view.Try = `curl -i -H "Authorization: Bearer $KEY" ` + s.About.Gateway + "/"
 	if of.org == nil {
 		view.Try = `curl -H "Authorization: Bearer $KEY" ` + consoleAddress(v) + "/v1/orgs"
 	}
 	return v.render(secretPage(view))
+}
+
+// keyFacts says in one line what a key opens, from where, and until when.
+func (s *site) keyFacts(v *visit, key app.Key) string {
+	scopes, from, until := "No scopes", "from any address", "never expires"
+	if len(key.Scopes) > 0 {
+		scopes = "Scopes: " + strings.Join(key.Scopes, ", ")
+	}
+	if len(key.CIDRs) > 0 {
+		from = "from " + addressesOf(key)
+	}
+	if !key.ExpiresAt.IsZero() {
+		until = "until " + ui.DateTime(key.ExpiresAt, v.zone) + " (" + v.zone.String() + ")"
+	}
+	return scopes + " · " + from + " · " + until
 }
 
 // takeSecret opens what showOnce sealed; nothing when there is nothing, or it

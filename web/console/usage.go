@@ -107,7 +107,7 @@ func (s *site) orgUsage(v *visit) error {
 }
 
 func (s *site) usageOf(v *visit, a usageAsk) error {
-	totals, err := s.usageTotals(v, a)
+	totals, err := s.usageTotals(v, a, maxUsageRows)
 	if err != nil {
 		return err
 	}
@@ -136,8 +136,9 @@ type usageTotal struct {
 	name, sub, href string
 }
 
-// usageTotals sums the period per group, the most of the measure first.
-func (s *site) usageTotals(v *visit, a usageAsk) ([]usageTotal, error) {
+// usageTotals sums the period per group, the most of the measure first, and
+// finds the names of the first ones.
+func (s *site) usageTotals(v *visit, a usageAsk, named int) ([]usageTotal, error) {
 	var rows []app.UsageRow
 	if a.group == "org" {
 		byOrg, err := s.Usage.Totals(v.ctx(), v.actor, a.period.since(), a.period.until())
@@ -157,11 +158,11 @@ func (s *site) usageTotals(v *visit, a usageAsk) ([]usageTotal, error) {
 	slices.SortFunc(rows, func(x, y app.UsageRow) int {
 		return cmp.Or(cmp.Compare(a.measure.of(y), a.measure.of(x)), cmp.Compare(x.Group, y.Group))
 	})
-	return s.nameGroups(v, a, rows)
+	return s.nameGroups(v, a, rows, named)
 }
 
 // nameGroups gives the groups their names. Who was deleted keeps the id.
-func (s *site) nameGroups(v *visit, a usageAsk, rows []app.UsageRow) ([]usageTotal, error) {
+func (s *site) nameGroups(v *visit, a usageAsk, rows []app.UsageRow, named int) ([]usageTotal, error) {
 	routes := map[string]string{}
 	if a.group == "route" {
 		list, err := s.Routing.Routes(v.ctx(), v.actor)
@@ -179,7 +180,7 @@ func (s *site) nameGroups(v *visit, a usageAsk, rows []app.UsageRow) ([]usageTot
 		switch {
 		case a.group == "route":
 			t.nameRoute(routes)
-		case i >= maxUsageRows:
+		case i >= named:
 		case a.group == "org":
 			err = t.nameOrg(s, v)
 		case a.group == "key":
@@ -332,7 +333,7 @@ func measureChoice(a usageAsk) *ui.Choices {
 // orgMonthChart is the chart on an organization's first page: this month, by key.
 func (s *site) orgMonthChart(v *visit, o app.Org) (usageChart, error) {
 	a := usageAsk{path: ui.Org(o.Slug, "usage"), org: &o, period: periodOf(defaultPeriod, v.now, v.zone), measure: measures[0], group: "key"}
-	totals, err := s.usageTotals(v, a)
+	totals, err := s.usageTotals(v, a, topGroups)
 	if err != nil {
 		return usageChart{}, err
 	}

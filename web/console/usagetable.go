@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/csv"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,7 +121,7 @@ func (s *site) orgUsageCSV(v *visit) error {
 
 // exportUsage answers the period's usage per group as a file.
 func (s *site) exportUsage(v *visit, a usageAsk, name string) error {
-	totals, err := s.usageTotals(v, a)
+	totals, err := s.usageTotals(v, a, math.MaxInt)
 	if err != nil {
 		return err
 	}

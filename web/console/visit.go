@@ -184,7 +184,7 @@ func (s *site) gate(ctx context.Context) ui.Gate {
 // upFor rounds an uptime so that the foot does not change each second.
 func upFor(d time.Duration) string {
 	if d < time.Minute {
-		return "less than a minute"
+		return "under 1\u00a0min"
 	}
 	return ui.Span(d.Truncate(time.Minute))
 }

@@ -34,7 +34,7 @@ func Short(n int64) string {
 	}
 	value, unit := float64(n), ""
 	for _, next := range []string{"k", "M", "G", "T", "P"} {
-		if value < 1000 {
+		if value < 999.5 {
 			break
 		}
 		value, unit = value/1000, next
@@ -42,11 +42,14 @@ func Short(n int64) string {
 	return threeDigits(value) + nbsp + unit
 }
 
-// Rate writes requests a second: 463, 46.3, 4.6, 0.02.
+// Rate writes requests a second: 463, 46.3, 4.6, 0.02. Something that is not
+// nothing never reads as 0.
 func Rate(perSecond float64) string {
 	switch {
 	case perSecond == 0:
 		return "0"
+	case perSecond < 0.01:
+		return "<" + nbsp + "0.01"
 	case perSecond < 0.1:
 		return strconv.FormatFloat(perSecond, 'f', 2, 64)
 	case perSecond < 1000:
@@ -104,7 +107,7 @@ func Bytes(n int64) string {
 	}
 	value, unit := float64(n), "B"
 	for _, next := range []string{"kB", "MB", "GB", "TB", "PB"} {
-		if value < 1000 {
+		if value < 999.5 {
 			break
 		}
 		value, unit = value/1000, next

@@ -256,7 +256,7 @@ func Frame(p Page) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 15, "<div class=\"stale-banner\" id=\"stale\" role=\"status\" hidden>Nothing heard from the gate for <span class=\"age\"></span>: the numbers below are from before that.</div><main id=\"main\" tabindex=\"-1\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 15, "<div class=\"stale-banner\" id=\"stale\" role=\"status\" hidden>Nothing heard from the gate for <span class=\"age\"></span>: the numbers here are from before that.</div><main id=\"main\" tabindex=\"-1\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -27,8 +27,10 @@
   async function ask() {
     const ticket = ++asked;
     const answer = await fetch(list.dataset.source + "?part=1&q=" + encodeURIComponent(input.value), { headers: { Accept: "text/html" } }).catch(function () { return null; });
-    if (!answer || !answer.ok || ticket !== asked || document.activeElement !== input) return;
-    list.innerHTML = await answer.text(); // made and escaped by the server
+    if (!answer || !answer.ok) return;
+    const html = await answer.text();
+    if (ticket !== asked || document.activeElement !== input) return;
+    list.innerHTML = html; // made and escaped by the server
     list.hidden = false;
     input.setAttribute("aria-expanded", "true");
     chosen = -1;
@@ -42,13 +44,14 @@
       event.preventDefault();
       input.focus();
       input.select();
+      ask();
     }
   });
   input.addEventListener("input", soon);
-  input.addEventListener("focus", ask);
+  input.addEventListener("click", ask); // not on focus: who only tabs past it wants no list
   input.addEventListener("keydown", function (event) {
     if (event.key === "Escape") { if (list.hidden) input.blur(); else close(); event.preventDefault(); return; }
-    if (list.hidden) return;
+    if (list.hidden) { if (event.key === "ArrowDown") { ask(); event.preventDefault(); } return; }
     if (event.key === "ArrowDown") { choose(chosen + 1); event.preventDefault(); }
     if (event.key === "ArrowUp") { choose(chosen < 0 ? -1 : chosen - 1); event.preventDefault(); }
     if (event.key === "Enter" && chosen >= 0) { event.preventDefault(); links()[chosen].click(); close(); input.blur(); }
