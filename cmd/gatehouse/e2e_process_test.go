@@ -137,6 +137,7 @@ func TestServeEndsOnASignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := g.spawnServe()
+	g.terminal.refused(exitConflict, "Another `gatehouse serve`", "serve")
 	if err := p.signal(syscall.SIGTERM); err != nil {
 		t.Errorf("exit: %v\n%s", err, p.output)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/app"
 	"gatehouse/web/ui"
 )
 
@@ -38,6 +39,11 @@ func (c *cli) serveCommand() *cobra.Command {
 func (c *cli) serve(ctx context.Context, config *Config) error {
 	ctx, force, release := untilSignal(ctx)
 	defer release()
+	unlock, err := lockDataDir(config)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	log := c.newLogger(config.Log)
 	program, err := Open(ctx, config, programOptions{Log: log, Now: c.now})
 	if err != nil {
@@ -55,6 +61,28 @@ func (c *cli) serve(ctx context.Context, config *Config) error {
 		err = closed
 	}
 	return err
+}
+
+// lockName is the file of the data directory whose lock a serving process holds.
+const lockName = "serve.lock"
+
+// lockDataDir keeps two gates from serving one data directory: each would
+// allow all of every rate limit. Replicas share PostgreSQL and Redis instead.
+func lockDataDir(config *Config) (unlock func(), err error) {
+	if err := makeDataDir(config.DataDir); err != nil {
+		return nil, err
+	}
+	unlock, taken, err := lockFile(config.Path(lockName))
+	if err != nil {
+		return nil, &app.Error{Kind: app.KindUnavailable, Code: "data_dir", Err: err,
+			Message: "The data directory " + config.DataDir + " cannot be locked.", Advice: "Let this user write there."}
+	}
+	if taken {
+		return nil, &app.Error{Kind: app.KindConflict, Code: "already_serving",
+			Message: "Another `gatehouse serve` runs on the data directory " + config.DataDir + ".",
+			Advice:  "Stop it, or choose another --data-dir. Replicas have one each, and share PostgreSQL and Redis."}
+	}
+	return unlock, nil
 }
 
 // greet says where the program listens, and how to claim it.

@@ -28,3 +28,22 @@ func freeSpace(path string) (bytes uint64, known bool) {
 	}
 	return uint64(stat.Bavail) * uint64(stat.Bsize), true
 }
+
+// lockFile takes the lock of a file until release, or answers that another
+// process holds it. The lock ends with its process, however that ends.
+func lockFile(path string) (release func(), taken bool, err error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, false, err
+	}
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == syscall.EWOULDBLOCK {
+		file.Close()
+		return nil, true, nil
+	}
+	if err != nil {
+		file.Close()
+		return nil, false, err
+	}
+	return func() { file.Close() }, false, nil
+}
