@@ -217,7 +217,8 @@ func (s *stage) caddy(p plan, upstream string, auth contestant) (*contestant, er
 }
 
 // benchPlans and benchRoutes make the whole pipeline work: two limits of the
-// plan, one of the route, the places in flight, identity headers and ledger.
+// plan, one of the route, one of the key (below), the places in flight,
+// identity headers and ledger.
 const benchPlans = `plans:
   - slug: bench
     name: Bench
@@ -287,7 +288,7 @@ func (s *stage) prepareGatehouse(binary, data, upstream string) (key string, err
 		{benchPlans, []string{"plan", "apply", "-f", "-"}, nil},
 		{fmt.Sprintf(benchRoutes, upstream), []string{"route", "apply", "-f", "-"}, nil},
 		{"", []string{"org", "create", "Bench", "--plan", "bench"}, nil},
-		{"", []string{"key", "create", "--org", "bench", "--name", "bench"}, &minted},
+		{"", []string{"key", "create", "--org", "bench", "--name", "bench", "--rate-limit", "10000000/1s"}, &minted},
 	} {
 		cmd := exec.Command(binary, append(step.args, "--data-dir", data, "--json")...)
 		cmd.Stdin = bytes.NewBufferString(step.stdin)
