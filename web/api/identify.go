@@ -62,9 +62,8 @@ func bearer(h http.Header) (string, error) {
 
 // who says who may make a call.
 type who struct {
-	scope  string // of an operator's key
-	own    bool   // an organization's key may too, for its own organization
-	public bool   // anybody may
+	scope string // of an operator's key
+	own   bool   // an organization's key may too, for its own organization
 }
 
 func operator(scope string) who      { return who{scope: scope} }

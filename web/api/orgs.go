@@ -21,9 +21,6 @@ type Creation struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Any text that is new for a new request. The same request sent again with it within 24 hours is done once and answered alike (with Idempotency-Replayed: true)."`
 }
 
-// orgAnswer is an answer that holds one organization.
-type orgAnswer struct{ Body app.Org }
-
 // PageInput asks for part of a list.
 type PageInput struct {
 	Cursor string `query:"cursor" doc:"What the page before gave as next"`
