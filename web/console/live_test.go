@@ -68,7 +68,7 @@ func TestThePageSaysThatItIsStale(t *testing.T) {
 	s.cut()
 	p.until("document.querySelector('#live').dataset.state === 'stale' && !document.querySelector('#stale').hidden")
 	p.check("a stale page")
-	p.keep("stale-light", 500)
+	p.keep("stale-light", 900)
 	s.deaf.Store(false)
 	p.until("document.querySelector('#live').dataset.state === 'live' && document.querySelector('#stale').hidden")
 }

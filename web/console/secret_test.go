@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/app"
 	"gatehouse/app/keys"
@@ -67,33 +68,40 @@ func TestANewKeyIsShownToNobodyElse(t *testing.T) {
 	org := c.newOrg("Acme", "pro")
 	first := c.post(ui.Keys(org.Slug), "name", "one", "env", "live").location()
 	second := c.post(ui.Keys(org.Slug), "name", "two", "env", "live").location()
-	if body := other.get(first).body; strings.Contains(body, "gk_live_") && strings.Contains(body, "data-secret") {
-		t.Error("another session sees the secret")
-	}
-	// The cookie of one key must not open on another key's page, nor in another session.
-	stolen := cookieFrom(c, first)
-	if stolen == "" {
-		t.Fatal("there is no cookie to steal")
-	}
+	mine, others, secret := c.cookie(first, "gh_session"), other.cookie(first, "gh_session"), c.cookie(first, "gh_secret")
 	for _, row := range []struct {
-		who  *client
-		path string
-	}{{c, second}, {other, first}} {
-		if body := row.who.get(row.path, "Cookie", stolen).body; strings.Contains(body, "data-secret") && strings.Contains(body, ">gk_live_") && row.path == first {
-			t.Errorf("%s opens with a stolen cookie", row.path)
+		what, path, cookies string
+		shown               bool
+	}{
+		{"another session", first, others, false},
+		{"another session with the cookie", first, others + "; " + secret, false},
+		{"another key's page", second, mine + "; " + secret, false},
+		{"a page without the cookie", first, mine, false},
+		{"a cookie that was altered", first, mine + "; " + secret + "AA", false},
+		{"the page that it is for", first, mine + "; " + secret, true},
+	} {
+		a := s.stranger().get(row.path, "Cookie", row.cookies)
+		if shown := strings.Contains(a.body, "data-secret"); a.status != 200 || shown != row.shown {
+			t.Errorf("%s answers %d and shows a key: %v", row.what, a.status, shown)
 		}
+	}
+	s.shift.Store(int64(2 * time.Minute))
+	if a := s.stranger().get(first, "Cookie", mine+"; "+secret); strings.Contains(a.body, "data-secret") {
+		t.Error("the cookie opens after its minute")
 	}
 }
 
-// cookieFrom is the cookie that the client would send to the path, by its name.
-func cookieFrom(c *client, path string) string {
+// cookie is the named cookie that the client would send to the path.
+func (c *client) cookie(path, name string) string {
+	c.s.t.Helper()
 	request, err := http.NewRequest("GET", c.s.url+path, nil)
 	c.s.must(err)
 	for _, cookie := range c.jar.Cookies(request.URL) {
-		if cookie.Name == "gh_secret" {
+		if cookie.Name == name {
 			return cookie.Name + "=" + cookie.Value
 		}
 	}
+	c.s.t.Fatalf("there is no cookie %s for %s", name, path)
 	return ""
 }
 
