@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"gatehouse/app"
@@ -19,7 +20,7 @@ const (
 
 // changed takes in a change. When it returns, the gateway no longer serves by
 // what was before.
-func (p *Program) changed(c app.Change) {
+func (p *Program) changed(c app.Change) error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	err := p.gateway.Changed(ctx, c)
@@ -27,15 +28,19 @@ func (p *Program) changed(c app.Change) {
 		err = p.tokens.Reload(ctx)
 	}
 	if err != nil {
-		p.log.Error("change not taken in", "noun", c.Noun, "id", c.ID, "err", err)
+		return fmt.Errorf("take in the change of %s %s: %w", c.Noun, c.ID, err)
 	}
+	return nil
 }
 
 // changedHere takes in a change by this process, before the call that made it
 // returns, and tells the others.
 func (p *Program) changedHere(c app.Change) {
 	p.own.Store(c.Seq, true)
-	p.changed(c)
+	if err := p.changed(c); err != nil {
+		p.own.Delete(c.Seq) // following takes it in, as another's
+		p.log.Warn("change not taken in yet", "err", err)
+	}
 	p.announce()
 }
 
@@ -61,10 +66,7 @@ func (p *Program) followChanges(ctx context.Context) {
 		case <-tick.C:
 		case <-p.look:
 		}
-		err := p.catchUp(ctx)
-		if failing = p.noteFollow(err, failing); failing {
-			continue
-		}
+		failing = p.noteFollow(p.catchUp(ctx), failing)
 	}
 }
 
@@ -72,10 +74,10 @@ func (p *Program) followChanges(ctx context.Context) {
 func (p *Program) noteFollow(err error, failing bool) bool {
 	switch {
 	case err != nil && !failing && !app.IsKind(err, app.KindCancelled):
-		p.log.Warn("cannot look for changes", "err", err)
+		p.log.Warn("changes not followed", "err", err)
 		return true
 	case err == nil && failing:
-		p.log.Info("looking for changes again")
+		p.log.Info("changes followed again")
 		return false
 	}
 	return failing
@@ -93,7 +95,9 @@ func (p *Program) catchUp(ctx context.Context) error {
 		}
 		for _, c := range changes {
 			if _, own := p.own.LoadAndDelete(c.Seq); !own {
-				p.changed(c)
+				if err := p.changed(c); err != nil {
+					return err // and again at the next look
+				}
 			}
 			p.seen = c.Seq
 		}

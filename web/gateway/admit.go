@@ -75,7 +75,9 @@ func (g *Gateway) newAdmission(c *credential, rt *route, state *orgState) *admis
 	for _, rate := range rt.RateLimits {
 		a.cells = append(a.cells, g.Limits.Cell(limit.RouteCell(org, rt.ledger, rate.Name), rate))
 	}
-	a.policy = []string{string(limit.AppendPolicy(nil, a.cells))}
+	if policy := limit.AppendPolicy(nil, a.cells); len(policy) > 0 {
+		a.policy = []string{string(policy)}
+	}
 	a.assertion = g.Assertions.NewAssertion(subject)
 	a.prepare(c)
 	return a

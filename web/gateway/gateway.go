@@ -85,6 +85,8 @@ type Gateway struct {
 	faults  faults
 	tenants *tenants
 	sockets *sockets
+	// wouldRefuse counts requests that a limit in dry-run would have refused.
+	wouldRefuse atomic.Int64
 }
 
 // New returns a gateway. Reload must be called before it serves.
@@ -135,6 +137,9 @@ func (g *Gateway) decide(ctx context.Context, x *exchange, got presented) (err e
 		}
 	}
 	x.decision = g.Limits.Take(ctx, x.start, x.weight, x.admission.cells)
+	if x.decision.WouldRefuse != nil {
+		g.wouldRefuse.Add(1)
+	}
 	if !x.decision.OK {
 		return x.decision.Problem(x.start)
 	}

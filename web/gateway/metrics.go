@@ -23,13 +23,15 @@ var (
 		"Duration of requests that passed the gate, the app included.", nil, nil)
 	ownDesc = prometheus.NewDesc("gatehouse_own_duration_seconds",
 		"The gate's own share of the duration.", nil, nil)
+	wouldRefuseDesc = prometheus.NewDesc("gatehouse_limits_would_refuse_total",
+		"Requests that passed and that a limit in dry-run would have refused.", nil, nil)
 	healthyDesc = prometheus.NewDesc("gatehouse_upstream_address_healthy",
 		"1 while an upstream's address takes requests.", []string{"upstream", "target"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{requestsDesc, refusalsDesc, durationDesc, ownDesc, healthyDesc} {
+	for _, desc := range []*prometheus.Desc{requestsDesc, refusalsDesc, durationDesc, ownDesc, wouldRefuseDesc, healthyDesc} {
 		out <- desc
 	}
 }
@@ -43,6 +45,7 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	m.Traffic.Refusals(func(code string, n int64) {
 		out <- prometheus.MustNewConstMetric(refusalsDesc, prometheus.CounterValue, float64(n), code)
 	})
+	out <- prometheus.MustNewConstMetric(wouldRefuseDesc, prometheus.CounterValue, float64(m.Gateway.wouldRefuse.Load()))
 	whole, own := m.Traffic.Durations()
 	out <- prometheus.MustNewConstHistogram(durationDesc, whole.Count, whole.Sum.Seconds(), whole.Cumulative)
 	out <- prometheus.MustNewConstHistogram(ownDesc, own.Count, own.Sum.Seconds(), own.Cumulative)

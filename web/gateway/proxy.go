@@ -109,9 +109,13 @@ func (x *exchange) limitFields(h http.Header) {
 		return
 	}
 	cells := x.admission.cells
-	h[fieldPolicy] = x.admission.policy
+	if len(x.admission.policy) > 0 {
+		h[fieldPolicy] = x.admission.policy
+	}
 	x.fields = limit.AppendRateLimit(x.fields[:0], x.start, cells, &x.decision)
-	h[fieldRateLimit] = []string{string(x.fields)}
+	if len(x.fields) > 0 {
+		h[fieldRateLimit] = []string{string(x.fields)}
+	}
 	if !x.g.XRateLimit {
 		return
 	}
