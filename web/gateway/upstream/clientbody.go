@@ -31,6 +31,9 @@ type clientBody struct {
 	over  bool
 	err   error // the first failure, io.EOF included
 	count atomic.Int64
+
+	ending   sync.Mutex // held while the deadline is set
+	finished bool       // the handler returns: w is no longer ours
 }
 
 func (e *exchange) clientBody() *clientBody {
@@ -124,17 +127,27 @@ func (b *clientBody) finish() {
 	if !b.e.result.Sent {
 		b.closeAfter()
 	}
+	b.ending.Lock()
 	b.end(time.Now().Add(lingering))
+	b.finished = true
+	b.ending.Unlock()
 	b.e.result.BytesIn += b.count.Load()
 }
 
 // lingering is how long the rest of a body is taken in after the answer.
 const lingering = time.Second
 
-// cut ends the reading at once: RoundTrip was cancelled, and waits for it.
-func (b *clientBody) cut() { b.end(past) }
+// cut ends the reading at once: RoundTrip was cancelled, and waits for it. It
+// may come as late as it likes: the context ends on a goroutine of its own.
+func (b *clientBody) cut() {
+	b.ending.Lock()
+	defer b.ending.Unlock()
+	if !b.finished {
+		b.end(past)
+	}
+}
 
-// end lets no new read begin, and gives one that waits for the client until
+// end, under ending, lets no new read begin, and gives one that waits for the client until
 // then: nobody wants the rest, and the server cannot go on before it returns.
 func (b *clientBody) end(until time.Time) {
 	b.mu.Lock()
