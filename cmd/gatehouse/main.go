@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"time"
+	_ "time/tzdata" // pages show the browser's time zone; containers often have no data of their own
 
 	"github.com/mattn/go-isatty"
 )

@@ -116,7 +116,7 @@ func (p *Program) consolePages(readiness *wellknown.Readiness, assets *static.As
 		Limits: p.limits, InFlight: p.gateway.InFlight, Upstreams: p.upstreamHealth,
 		Checks:   func(ctx context.Context) []console.Check { return consoleChecks(readiness.Results(ctx)) },
 		Accounts: p.auth, Client: p.address, Sealer: p.sealer, Asset: assets.URL, About: p.about(),
-		Access: p.access, Now: p.now, Log: p.log}
+		Access: p.access, Observe: p.metrics.Observe("console"), Now: p.now, Log: p.log}
 }
 
 func (p *Program) about() console.About {
