@@ -145,12 +145,9 @@ func (s *Shared) topUp(a *attempt) {
 	}
 }
 
-// Refresh asks the shared authority how cells stand, so that State also knows
-// of what other replicas took. It is for pages that show limits; while Redis
-// is away, and under Local, it does nothing.
-func Refresh(ctx context.Context, a Authority, cells []*Cell) {
-	s, shared := a.(*Shared)
-	if !shared || s.loss.Lost() || len(cells) == 0 {
+// Refresh implements Authority; while Redis is away it does nothing.
+func (s *Shared) Refresh(ctx context.Context, cells []*Cell) {
+	if s.loss.Lost() || len(cells) == 0 {
 		return
 	}
 	asks := s.split(cells, 0)

@@ -344,12 +344,30 @@ func TestRefreshShowsWhatOtherReplicasTook(t *testing.T) {
 		key, l := OrgCell("", "hour"), named("hour", 10, time.Hour)
 		take(t, one, 4, one.Cell(key, l))
 		other := two.Cell(key, l)
-		Refresh(t.Context(), two, []*Cell{other})
+		two.Refresh(t.Context(), []*Cell{other})
 		if got := other.State(time.Now()).Remaining; got != 6 {
 			t.Errorf("%d of 10 are shown after 4 were taken elsewhere", got)
 		}
 		if d := take(t, two, 6, other); !d.OK {
 			t.Errorf("looking took some: %+v", d)
+		}
+	})
+}
+
+// Whoever only looks may have read the limit before it changed.
+func TestPeekLeavesTheLimitAsItIs(t *testing.T) {
+	eachAuthority(t, func(t *testing.T, join func() Authority) {
+		a := join()
+		key, now, old := OrgCell("", "hour"), named("hour", 3, time.Hour), named("hour", 10, time.Hour)
+		held := a.Cell(key, now)
+		if seen := a.Peek(key, old); seen != held || seen.Limit() != now {
+			t.Errorf("looking found %+v, or changed it; want %+v", seen.Limit(), now)
+		}
+		if got := passes(t, a, 5, 1, held); got != 3 {
+			t.Errorf("%d passed of a limit of 3", got)
+		}
+		if fresh := a.Peek(OrgCell("", "minute"), old); fresh.State(time.Now()).Remaining != 10 {
+			t.Error("a cell that nobody used is not full")
 		}
 	})
 }

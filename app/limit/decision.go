@@ -16,6 +16,13 @@ type Authority interface {
 	// need be, with the limit as it is now. It is not for the path of a
 	// request: resolve cells once and hold them.
 	Cell(key string, l app.RateLimit) *Cell
+	// Peek answers the cell of a key for who only looks: one that is known
+	// keeps its limit, whatever l says, because the caller may have read l
+	// before it changed.
+	Peek(key string, l app.RateLimit) *Cell
+	// Refresh asks how cells stand, so that State also knows of what other
+	// replicas took. It is for pages that show limits.
+	Refresh(ctx context.Context, cells []*Cell)
 	// Take takes n units from every cell, or from none. Cells in dry-run are
 	// charged and counted, and never refuse. With n below 1 it takes nothing.
 	Take(ctx context.Context, now time.Time, n int64, cells []*Cell) Decision

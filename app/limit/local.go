@@ -139,6 +139,9 @@ func refuse(elapsed, n int64, cells []*Cell) Decision {
 // Stats implements Authority.
 func (l *Local) Stats() Stats { return Stats{Cells: l.count(), Replicas: 1} }
 
+// Refresh implements Authority: nobody else takes from these cells.
+func (l *Local) Refresh(context.Context, []*Cell) {}
+
 // Close implements Authority.
 func (l *Local) Close(context.Context) error {
 	l.stop()

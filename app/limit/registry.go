@@ -76,7 +76,15 @@ func (g *registry) rule(l app.RateLimit, scope Scope) *rule {
 
 // Cell answers the cell of the key, new or known, with the limit as it is now.
 // The text of the key before the first slash is its owner (see OrgCell).
-func (g *registry) Cell(key string, l app.RateLimit) *Cell {
+func (g *registry) Cell(key string, l app.RateLimit) *Cell { return g.find(key, l, (*Cell).reshape) }
+
+// Peek answers the cell of the key as Cell does, and leaves a known one's limit
+// as it is.
+func (g *registry) Peek(key string, l app.RateLimit) *Cell { return g.find(key, l, func(*Cell, *rule) {}) }
+
+// find answers the cell of the key; changed is what happens to a known one
+// that has another limit.
+func (g *registry) find(key string, l app.RateLimit, changed func(*Cell, *rule)) *Cell {
 	r := g.rule(l, scopeOf(key))
 	s := g.shard(key)
 	s.mu.Lock()
@@ -91,7 +99,7 @@ func (g *registry) Cell(key string, l app.RateLimit) *Cell {
 		}
 		s.cells[key] = entry{weak: weak.Make(c)}
 	} else if c.rule.Load().limit != l {
-		c.reshape(r)
+		changed(c, r)
 	}
 	return c
 }

@@ -79,18 +79,22 @@ func (s *site) orgLive(ctx context.Context, v *visit, o app.Org) (orgLive, error
 	if err != nil {
 		return orgLive{}, err
 	}
-	return orgLive{Fuses: s.fuses(o, plan), Figures: orgFigures(snap, o.ID)}, nil
+	return orgLive{Fuses: s.fuses(ctx, o, plan), Figures: orgFigures(snap, o.ID)}, nil
 }
 
 // fuses shows how much of the plan's limits is used now.
-func (s *site) fuses(o app.Org, plan app.Plan) []ui.Fuse {
+func (s *site) fuses(ctx context.Context, o app.Org, plan app.Plan) []ui.Fuse {
 	var fuses []ui.Fuse
-	for _, rate := range plan.RateLimits {
-		if s.Limits == nil || len(fuses) == 2 {
-			break
+	if s.Limits != nil {
+		shown := plan.RateLimits[:min(len(plan.RateLimits), 2)]
+		var cells limitCells
+		for _, rate := range shown {
+			cells.add(s, limit.OrgCell(o.ID, rate.Name), rate)
 		}
-		state := s.Limits.Cell(limit.OrgCell(o.ID, rate.Name), rate).State(s.Now())
-		fuses = append(fuses, rateFuse(rate, state))
+		s.Limits.Refresh(ctx, cells)
+		for _, cell := range cells {
+			fuses = append(fuses, rateFuse(cell.Limit(), cell.State(s.Now())))
+		}
 	}
 	if s.InFlight == nil {
 		return fuses
@@ -159,8 +163,10 @@ func (s *site) rateRows(ctx context.Context, v *visit, o app.Org) (rows []rateRo
 	if plan, err = s.Plans.Plan(ctx, v.actor, o.Plan); err != nil {
 		return nil, plan, err
 	}
+	var cells limitCells
 	for _, rate := range plan.RateLimits {
-		rows = append(rows, s.rateRow("Plan "+plan.Name, ui.Plan(plan.Slug), limit.OrgCell(o.ID, rate.Name), rate))
+		rows = append(rows, rateRowOf("Plan "+plan.Name, ui.Plan(plan.Slug), rate))
+		cells.add(s, limit.OrgCell(o.ID, rate.Name), rate)
 	}
 	list, err := s.Keys.List(ctx, v.actor, o.ID, app.Page{Limit: app.MaxPageLimit, Filter: string(app.KeyStateActive)})
 	if err != nil {
@@ -168,15 +174,18 @@ func (s *site) rateRows(ctx context.Context, v *visit, o app.Org) (rows []rateRo
 	}
 	for _, key := range list.Items {
 		for _, rate := range key.RateLimits {
-			rows = append(rows, s.rateRow("Key "+key.Name, ui.Keys(o.Slug), limit.KeyCell(o.ID, key.ID, rate.Name), rate))
+			rows = append(rows, rateRowOf("Key "+key.Name, ui.Keys(o.Slug), rate))
+			cells.add(s, limit.KeyCell(o.ID, key.ID, rate.Name), rate)
 		}
 	}
 	routes, err := s.Routing.Routes(ctx, v.actor)
 	for _, route := range routes {
 		for _, rate := range route.RateLimits {
-			rows = append(rows, s.rateRow("Route "+route.Name, ui.Route(route.Name), limit.RouteCell(o.ID, routeID(route), rate.Name), rate))
+			rows = append(rows, rateRowOf("Route "+route.Name, ui.Route(route.Name), rate))
+			cells.add(s, limit.RouteCell(o.ID, routeID(route), rate.Name), rate)
 		}
 	}
+	s.fillRows(ctx, rows, cells)
 	return rows, plan, err
 }
 
@@ -188,20 +197,36 @@ func routeID(r app.Route) app.RouteID {
 	return app.RouteID(r.Name)
 }
 
-func (s *site) rateRow(whose, href, cell string, rate app.RateLimit) rateRow {
+// limitCells are the cells of the limits that a page shows, in its order.
+type limitCells []*limit.Cell
+
+func (c *limitCells) add(s *site, key string, rate app.RateLimit) {
+	if s.Limits != nil {
+		*c = append(*c, s.Limits.Peek(key, rate))
+	}
+}
+
+// fillRows tells how full the limits are, asking for all of them at once.
+func (s *site) fillRows(ctx context.Context, rows []rateRow, cells limitCells) {
+	if s.Limits == nil {
+		return
+	}
+	s.Limits.Refresh(ctx, cells)
+	for i, cell := range cells {
+		state := cell.State(s.Now())
+		fuse := rateFuse(cell.Limit(), state)
+		rows[i].Fuse = &fuse
+		if state.Reset > 0 {
+			rows[i].Resets = ui.Span(state.Reset.Round(time.Second))
+		}
+	}
+}
+
+func rateRowOf(whose, href string, rate app.RateLimit) rateRow {
 	row := rateRow{Whose: whose, Href: href, Name: rate.Name, Allows: ui.Count(rate.Requests) + " / " + ui.Window(rate.Window.Std()),
 		Burst: ui.Count(rate.Capacity()), Mode: ui.State{Text: "Answers 429"}, Resets: ui.Dash}
 	if rate.Mode == app.LimitModeDryRun {
 		row.Mode = ui.State{Text: "Only reports", Tone: "off"}
-	}
-	if s.Limits == nil {
-		return row
-	}
-	state := s.Limits.Cell(cell, rate).State(s.Now())
-	fuse := rateFuse(rate, state)
-	row.Fuse = &fuse
-	if state.Reset > 0 {
-		row.Resets = ui.Span(state.Reset.Round(time.Second))
 	}
 	return row
 }

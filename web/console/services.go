@@ -56,8 +56,9 @@ type Traffic interface {
 	Snapshot(ctx context.Context, rng traffic.Range) (*traffic.Snapshot, error)
 }
 
-// Limits resolves the cell of a rate limit, so that pages show how full it is;
-// limit.Authority fills it.
+// Limits tells how full rate limits are; limit.Authority fills it. Pages look
+// and set nothing: the limit that a page read may have changed since.
 type Limits interface {
-	Cell(key string, rate app.RateLimit) *limit.Cell
+	Peek(key string, rate app.RateLimit) *limit.Cell
+	Refresh(ctx context.Context, cells []*limit.Cell)
 }
