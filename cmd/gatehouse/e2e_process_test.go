@@ -238,10 +238,19 @@ func TestBehindARealNginx(t *testing.T) {
 	g.await("the newest route", func() bool { return g.get("/files", key.Key).status == 403 })
 	as := func(key string) string { return "Authorization: Bearer " + key }
 
-	got := ask(t, "POST", front+"/things?a=1", "hello", as(key.Key), "X-Gatehouse-Org: org_forged")
+	forged := []string{as(key.Key)}
+	for _, name := range []string{"Org", "Org-Slug", "Org-Plan", "Key", "Actor", "Request-Id", "Assertion"} {
+		forged = append(forged, "X-Gatehouse-"+name+": forged", "X_Gatehouse_"+strings.ReplaceAll(name, "-", "_")+": forged")
+	}
+	got := ask(t, "POST", front+"/things?a=1", "hello", forged...)
 	s := got.seen(t)
 	if s.Path != "/things" || s.Body != "hello" || !strings.HasPrefix(s.Header.Get("X-Gatehouse-Org"), "org_0") || s.Header.Get("Authorization") != "" {
 		t.Errorf("the app saw %+v", s)
+	}
+	for name, values := range s.Header {
+		if strings.Contains(strings.Join(values, " "), "forged") {
+			t.Errorf("the app believes the client's %s: %v", name, values)
+		}
 	}
 	verifyAssertion(t, g.url+"/.well-known/jwks.json", s.Header.Get("X-Gatehouse-Assertion"))
 	for _, c := range []struct {
