@@ -80,7 +80,9 @@ func (g *registry) Cell(key string, l app.RateLimit) *Cell { return g.find(key, 
 
 // Peek answers the cell of the key as Cell does, and leaves a known one's limit
 // as it is.
-func (g *registry) Peek(key string, l app.RateLimit) *Cell { return g.find(key, l, func(*Cell, *rule) {}) }
+func (g *registry) Peek(key string, l app.RateLimit) *Cell {
+	return g.find(key, l, func(*Cell, *rule) {})
+}
 
 // find answers the cell of the key; changed is what happens to a known one
 // that has another limit.

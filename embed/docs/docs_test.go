@@ -89,8 +89,8 @@ func codesOf(s sourceText) map[string]string {
 	return found
 }
 
-// TestTheProxiesAreTheTestedOnes compares the snippets on the page with the
-// files that ship, which are tested behind the real proxies.
+// TestTheProxiesAreThoseThatShip compares the snippets on the page with the
+// files that ship. The nginx one runs in cmd/gatehouse's end-to-end tests.
 func TestTheProxiesAreTheTestedOnes(t *testing.T) {
 	page, err := Pages.ReadFile("forward-auth.md")
 	if err != nil {
