@@ -53,6 +53,7 @@ type Error struct {
 	Advice     string // what to do about it, one sentence; may be empty
 	Fields     []FieldError
 	Limit      *LimitDetail
+	Quota      *QuotaDetail
 	RetryAfter time.Duration // zero when retrying does not help
 	Err        error         // the cause, never shown
 }

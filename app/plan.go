@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,17 +20,9 @@ type Plan struct {
 	Members    int64       `json:"members,omitempty"`    // people; 0 is unlimited
 	Promise    string      `json:"promise,omitempty"`    // availability promised, as text
 	TrialDays  int64       `json:"trial_days,omitempty"`
+	TimeZone   string      `json:"time_zone,omitempty"` // in which months and days of quotas begin, such as Asia/Kolkata; default UTC
 	CreatedAt  time.Time   `json:"created_at,omitzero"`
 	UpdatedAt  time.Time   `json:"updated_at,omitzero"`
-}
-
-// Quota is what a plan grants of one meter in one period: in units, or in
-// money for the meter "cost" (then Limit is micros).
-type Quota struct {
-	Meter   string `json:"meter"`
-	Limit   int64  `json:"limit"`
-	Period  string `json:"period"`            // minute, hour, day, month, billing_period, lifetime
-	Overage *Money `json:"overage,omitempty"` // price of a unit beyond; absent: hard stop
 }
 
 // Check returns what is wrong with the plan, field by field.
@@ -54,24 +47,22 @@ func (p Plan) Check() []FieldError {
 			wrong = append(wrong, FieldError{count.field, "must be between 0 (unlimited) and 1,000,000,000"})
 		}
 	}
+	if _, err := p.Zone(); err != nil {
+		wrong = append(wrong, FieldError{"time_zone", "must be a time zone such as Europe/Berlin"})
+	}
 	for i, q := range p.Quotas {
+		if slices.ContainsFunc(p.Quotas[:i], q.Same) {
+			wrong = append(wrong, FieldError{fmt.Sprintf("quotas[%d]", i), "is there twice: one quota for a meter and period"})
+		}
 		wrong = append(wrong, q.check(fmt.Sprintf("quotas[%d]", i))...)
 	}
 	return wrong
 }
 
-func (q Quota) check(at string) []FieldError {
-	var wrong []FieldError
-	if !ValidLabel(q.Meter) {
-		wrong = append(wrong, FieldError{at + ".meter", "must be 1–40 of a-z 0-9 - _"})
+// Zone is the time zone of the plan's periods.
+func (p Plan) Zone() (*time.Location, error) {
+	if p.TimeZone == "" || p.TimeZone == "Local" { // never the machine's
+		return time.UTC, nil
 	}
-	if q.Limit < 0 {
-		wrong = append(wrong, FieldError{at + ".limit", "must not be negative"})
-	}
-	switch q.Period {
-	case "minute", "hour", "day", "month", "billing_period", "lifetime":
-	default:
-		wrong = append(wrong, FieldError{at + ".period", "must be minute, hour, day, month, billing_period or lifetime"})
-	}
-	return wrong
+	return time.LoadLocation(p.TimeZone)
 }

@@ -43,9 +43,29 @@ type Route struct {
 	Meters         []string    `json:"meters,omitempty"`      // default: requests, bytes, duration; "none" counts nothing
 	BodyLimit      int64       `json:"body_limit,omitempty"`  // bytes, default 100 MiB
 	Timeout        Duration    `json:"timeout,omitempty"`     // until the answer's headers, default 60s
+	Cost           Money       `json:"cost,omitempty"`        // what a request costs the operator: drawn from budgets
+	Egress         *Egress     `json:"egress,omitempty"`      // the app's own calls to a paid API
 	CreatedAt      time.Time   `json:"created_at,omitzero"`
 	UpdatedAt      time.Time   `json:"updated_at,omitzero"`
 }
+
+// Egress marks a route on which the operator's app calls a paid API for an
+// organization, which a header names that only the app's own key may set.
+type Egress struct {
+	API       EgressAPI `json:"api"`
+	Clamp     bool      `json:"clamp,omitempty"`      // lower the wanted output to what budgets cover, where they cover some
+	MaxOutput int64     `json:"max_output,omitempty"` // tokens to reserve where neither the call nor the price list says
+}
+
+// EgressAPI is the language of a paid API.
+type EgressAPI string
+
+// Languages of paid APIs.
+const (
+	EgressOpenAI    EgressAPI = "openai"    // chat completions, responses, embeddings; and what is compatible
+	EgressAnthropic EgressAPI = "anthropic" // messages
+	EgressHTTP      EgressAPI = "http"      // any other: it costs the route's Cost
+)
 
 // Edits sets and removes names. A value may hold ${org.id}, ${org.slug},
 // ${org.plan}, ${key.id}, ${actor} and ${request.id}.
@@ -60,6 +80,7 @@ const (
 	DefaultBodyLimit = 100 << 20
 	DefaultTimeout   = Duration(60 * time.Second)
 	MaxWeight        = 1_000_000
+	MaxRouteCost     = Money(1000_000_000) // $1,000 a request
 )
 
 // Meters that the gate itself counts.
@@ -107,6 +128,12 @@ func (r Route) Check() []FieldError {
 	if r.Weight < 0 || r.Weight > MaxWeight {
 		add("weight", "must be between 1 and %d", MaxWeight)
 	}
+	if r.Cost < 0 || r.Cost > MaxRouteCost {
+		add("cost", "must be between 0 and 1000 dollars")
+	}
+	if r.Egress != nil {
+		wrong = append(wrong, r.Egress.check()...)
+	}
 	if r.BodyLimit < 0 || r.Timeout < 0 {
 		add("body_limit", "and timeout must not be negative")
 	}
@@ -114,6 +141,19 @@ func (r Route) Check() []FieldError {
 		if !validHeaderName(name) {
 			add("headers.set", "%q is not a header name", name)
 		}
+	}
+	return wrong
+}
+
+func (e Egress) check() []FieldError {
+	var wrong []FieldError
+	switch e.API {
+	case EgressOpenAI, EgressAnthropic, EgressHTTP:
+	default:
+		wrong = append(wrong, FieldError{"egress.api", "must be openai, anthropic or http"})
+	}
+	if e.MaxOutput < 0 || e.MaxOutput > MaxTokens {
+		wrong = append(wrong, FieldError{"egress.max_output", "must be between 0 and 100,000,000 tokens"})
 	}
 	return wrong
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -28,8 +29,19 @@ type Upstream struct {
 	ConnectTimeout     Duration     `json:"connect_timeout,omitempty"`
 	MaxConnections     int64        `json:"max_connections,omitempty"` // per address; 0 is unlimited
 	InsecureSkipVerify bool         `json:"insecure_skip_verify,omitempty"`
+	Credential         *Credential  `json:"credential,omitempty"` // of a paid API: put into each request, in place of the caller's
 	CreatedAt          time.Time    `json:"created_at,omitzero"`
 	UpdatedAt          time.Time    `json:"updated_at,omitzero"`
+}
+
+// Credential is the operator's secret for a paid API. The secret is stored
+// sealed and never shown; writing without one keeps the stored one.
+type Credential struct {
+	Header string `json:"header"`           // such as x-api-key, or Authorization
+	Prefix string `json:"prefix,omitempty"` // before the secret, such as "Bearer "
+	Secret string `json:"secret,omitempty"` // written, never read
+	Hint   string `json:"hint,omitempty"`   // its last four characters
+	Sealed []byte `json:"-"`
 }
 
 // HealthCheck asks each address of an upstream whether it is well.
@@ -43,6 +55,9 @@ type HealthCheck struct {
 
 // MaxAddresses bounds the addresses of one upstream.
 const MaxAddresses = 64
+
+// MaxSecretLength bounds the secret of a Credential, in bytes.
+const MaxSecretLength = 4096
 
 // Check returns what is wrong with the upstream, field by field.
 func (u Upstream) Check() []FieldError {
@@ -65,6 +80,9 @@ func (u Upstream) Check() []FieldError {
 	}
 	if u.Health != nil && (u.Health.Path == "" || u.Health.Path[0] != '/') {
 		wrong = append(wrong, FieldError{"health.path", "must begin with /"})
+	}
+	if c := u.Credential; c != nil && (!validHeaderName(c.Header) || strings.ContainsAny(c.Prefix+c.Secret, "\r\n\x00") || len(c.Secret) > MaxSecretLength) {
+		wrong = append(wrong, FieldError{"credential", "must be a header name and a secret of at most 4096 characters without line breaks"})
 	}
 	if u.ConnectTimeout < 0 || u.MaxConnections < 0 {
 		wrong = append(wrong, FieldError{"connect_timeout", "and max_connections must not be negative"})

@@ -14,6 +14,9 @@ type Intent struct {
 	Key    KeyID   // empty: not identified by a key
 	Route  RouteID // the route's id, or its name when it comes from configuration
 	Weight int64
+	Hold   []Use  // worst cases of what only the outcome tells; Outcome.Uses replaces them
+	Uses   []Use  // what is known already
+	Draws  []Draw // on the accounts of quotas; copied, so the slice may be used again
 }
 
 // Outcome is how a counted request ended.
@@ -22,6 +25,8 @@ type Outcome struct {
 	BytesIn  int64
 	BytesOut int64
 	Duration time.Duration
+	Uses     []Use  // what the request took beside
+	Draws    []Draw // what corrects the intent's
 }
 
 // UsageQuery asks for usage of one organization (or of all, when Org is empty

@@ -69,12 +69,12 @@ func quotaText(p app.Plan) string {
 func quotasOf(p app.Plan) []capRow {
 	var rows []capRow
 	for _, q := range p.Quotas {
-		row := capRow{What: meterWords(q.Meter), Value: ui.Count(q.Limit), Note: "a " + periodWords(q.Period) + ", hard stop"}
+		row := capRow{What: meterWords(q.Meter), Value: ui.Count(q.Limit), Note: "a " + periodWords(string(q.Period)) + ", hard stop"}
 		if q.Meter == "cost" {
 			row.Value = ui.Money(app.Money(q.Limit).String())
 		}
 		if q.Overage != nil {
-			row.Note = "a " + periodWords(q.Period) + ", then " + ui.Money(q.Overage.String()) + " each"
+			row.Note = "a " + periodWords(string(q.Period)) + ", then " + ui.Money(q.Overage.String()) + " each"
 		}
 		rows = append(rows, row)
 	}

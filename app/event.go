@@ -1,0 +1,35 @@
+package app
+
+import "time"
+
+// Event is one occurrence that the operator's app reports. Org, Source and ID
+// name it: the same again is a duplicate, whatever its time says.
+type Event struct {
+	Org    OrgID
+	Key    KeyID  // of the organization; may be empty
+	Source string // which part of the app tells
+	ID     string // unique within the source
+	Type   string
+	Time   time.Time
+	Body   [8]byte // hash of everything that the event says: another body under the same id is a conflict
+	Uses   []Use   // what meters read from it; may be empty: it is kept all the same
+	Import bool    // an explicit backfill: may be older than EventLife
+}
+
+// How old and how new an event may be, and how long its id is remembered.
+const (
+	EventLife   = 35 * 24 * time.Hour
+	EventFuture = 15 * time.Minute // clocks of other machines go wrong by this much
+)
+
+// EventVerdict is what became of an event.
+type EventVerdict string
+
+// Verdicts of events.
+const (
+	EventAccepted  EventVerdict = "accepted"  // counted, durably
+	EventDuplicate EventVerdict = "duplicate" // counted before: the same id and body
+	EventConflict  EventVerdict = "conflict"  // the same id with another body was counted before; this one is not
+	EventTooOld    EventVerdict = "too_old"   // older than EventLife; import it
+	EventRejected  EventVerdict = "rejected"  // malformed; the reason says why
+)
