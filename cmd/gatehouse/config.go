@@ -24,6 +24,9 @@ type Config struct {
 	Limits        LimitsConfig
 	Identity      IdentityConfig
 	Ledger        LedgerConfig
+	Quota         QuotaConfig
+	Export        ExportConfig
+	Stripe        StripeConfig
 	Log           LogConfig
 	Tracing       TracingConfig
 	EncryptionKey string // 32 bytes in base64 or hex; empty: the file encryption.key of the data directory
@@ -142,6 +145,44 @@ type IssuerConfig struct {
 type LedgerConfig struct {
 	Sync     string        // "full": the answer waits for the disk; "relaxed": it does not
 	MaxDelay time.Duration // longest pause that a group commit may take to gather company
+
+	VerifyEvery time.Duration // how often the whole ledger is proven; 0: never by itself
+}
+
+// QuotaConfig is what refusals of quotas say.
+type QuotaConfig struct {
+	UpgradeURL string // where a customer gets more; may be empty
+}
+
+// ExportConfig sends usage elsewhere, by itself.
+type ExportConfig struct {
+	To     string        // a folder, or s3://bucket/prefix; empty: nowhere
+	Every  time.Duration // how often
+	Format string        // jsonl or csv
+	Gzip   bool
+	S3     S3Config
+}
+
+// S3Config reaches an S3-compatible storage.
+type S3Config struct {
+	Endpoint     string // https://host[:port]
+	Region       string
+	AccessKey    string
+	SecretKey    string
+	AllowPrivate bool // may lie in a private network
+}
+
+// StripeConfig reports usage to Stripe as meter events.
+type StripeConfig struct {
+	SecretKey string // empty: nothing is reported
+	URL       string // of the API
+	Meters    []StripeMeter
+}
+
+// StripeMeter says under which name a meter's usage is reported.
+type StripeMeter struct {
+	Meter     string
+	EventName string
 }
 
 // LogConfig is what is written to standard error.

@@ -18,7 +18,7 @@ type setting[T any] struct {
 func settings() []setting[Config] {
 	var all []setting[Config]
 	for _, section := range [][]setting[Config]{storageSettings(), gatewaySettings(), consoleSettings(),
-		limitSettings(), identitySettings(), operationSettings()} {
+		limitSettings(), identitySettings(), usageSettings(), operationSettings()} {
 		all = append(all, section...)
 	}
 	return all
@@ -194,12 +194,6 @@ func issuerSettings() []setting[IssuerConfig] {
 
 func operationSettings() []setting[Config] {
 	return []setting[Config]{
-		{Key: "ledger.sync", Default: "full",
-			Doc:   "full: an answer waits until its request is on disk. relaxed: it does not, and a crash may lose what the last milliseconds counted.",
-			Value: choice(func(c *Config) *string { return &c.Ledger.Sync }, "full", "relaxed")},
-		{Key: "ledger.max_delay", Default: "1ms",
-			Doc:   "The longest pause in which a commit gathers company under load.",
-			Value: duration(func(c *Config) *std { return &c.Ledger.MaxDelay }, 0, second)},
 		{Key: "log.format", Default: "text", Flag: "log-format",
 			Doc:   "text for people, json for machines.",
 			Value: choice(func(c *Config) *string { return &c.Log.Format }, "text", "json")},

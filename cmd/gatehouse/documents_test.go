@@ -41,7 +41,7 @@ func TestShippedPlansAreTheSettledTable(t *testing.T) {
 			got[l.Name+" "+l.Window.Std().String()] = l.Requests
 		}
 		for _, q := range p.Quotas {
-			got[q.Meter+" "+q.Period] = q.Limit
+			got[q.Meter+" "+string(q.Period)] = q.Limit
 		}
 		if p.Slug != w.slug || price != w.price || got["tasks"] != w.tasks || got["members"] != w.mem ||
 			got["hour "+time.Hour.String()] != w.hour || got["minute "+time.Minute.String()] != w.minute ||
