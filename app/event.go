@@ -1,6 +1,10 @@
 package app
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+)
 
 // Event is one occurrence that the operator's app reports. Org, Source and ID
 // name it: the same again is a duplicate, whatever its time says.
@@ -33,3 +37,17 @@ const (
 	EventTooOld    EventVerdict = "too_old"   // older than EventLife; import it
 	EventRejected  EventVerdict = "rejected"  // malformed; the reason says why
 )
+
+// EventID16 is what an event is known by: the first 16 bytes of the SHA-256 of
+// organization, source and id, each after its length, so that no two of them
+// share a text.
+func EventID16(org OrgID, source, id string) (short [16]byte) {
+	text := make([]byte, 0, 128)
+	for _, part := range []string{string(org), source, id} {
+		text = binary.AppendUvarint(text, uint64(len(part)))
+		text = append(text, part...)
+	}
+	sum := sha256.Sum256(text)
+	copy(short[:], sum[:])
+	return short
+}

@@ -16,7 +16,11 @@ type LedgerReplica struct {
 	Node      string // host and process, for people
 	Sync      string // LedgerSyncFull or LedgerSyncRelaxed
 	StartedAt time.Time
-	ClosedAt  time.Time  // zero while it runs, and for ever when it crashed
+	ClosedAt  time.Time  // zero while it runs, and until somebody took over when it crashed
+	FencedAt  time.Time  // when somebody took over; not one block of its own was written since
+	SeenAt    time.Time  // its last sign of life
+	OpenFrom  int64      // see UsageApply
+	Answered  int64      // see UsageApply
 	Link      LedgerLink // the block before its first: of an older replica
 	Applied   LedgerLink // its last block that the usage buckets hold
 }
@@ -35,12 +39,25 @@ type UsageApply struct {
 	From    int64 // Seq of the replica's last applied block
 	To      LedgerLink
 	Buckets []UsageBucket // to add; sorted, each once
+	Meters  []MeterBucket // to add; sorted, each once
+	Members []MeterMember // to add, unless they are there; sorted, each once
+	Draws   []Draw        // on accounts; sorted, one for each account
+
+	// OpenFrom is the first block that may hold a request whose worst case is
+	// not settled: whoever takes over need not look before it. 0: not known.
+	OpenFrom int64
+	Answered int64 // successful answers that the gate itself counted; -1: nobody did
 }
 
 // LedgerWalk visits a whole ledger as it stood at one moment: the replicas by
-// id, then all blocks by replica and seq, then all buckets. An error ends it.
+// id, then all blocks by replica and seq, then all buckets, and so on in the
+// order of the fields. An error ends it; what is nil is left out.
 type LedgerWalk struct {
 	Replicas func([]LedgerReplica) error
 	Block    func(replica, seq int64, body []byte) error // body is valid during the call
 	Bucket   func(UsageBucket) error
+	Meter    func(MeterBucket) error
+	Member   func(MeterMember) error
+	Held     func(replica int64, d Draw) error // what a replica's requests hold of an account
+	Account  func(AccountState) error
 }

@@ -138,7 +138,7 @@ func validProperty(name string) bool {
 type Use struct {
 	Meter     string
 	Dims      string // JSON object of the dimensions' texts, names sorted, no blanks; empty: none
-	Value     int64  // of a unique meter: a hash of the value, see UniqueValue
+	Value     int64  // of a count 1; of a unique meter a hash of the value
 	Unique    bool   // Value names a member of a set, and is not added
 	Estimated bool   // nobody said the true quantity
 }

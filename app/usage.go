@@ -29,6 +29,18 @@ type Outcome struct {
 	Draws    []Draw // what corrects the intent's
 }
 
+// Quantity is what the outcome adds to a meter of the gate itself: bytes both
+// ways for MeterBytes, whole milliseconds for MeterDuration, of others 0.
+func (o Outcome) Quantity(meter string) int64 {
+	switch meter {
+	case MeterBytes:
+		return o.BytesIn + o.BytesOut
+	case MeterDuration:
+		return o.Duration.Milliseconds()
+	}
+	return 0
+}
+
 // UsageQuery asks for usage of one organization (or of all, when Org is empty
 // and the actor may see all) from Since to Until, cut into Bucket steps.
 type UsageQuery struct {
