@@ -1,6 +1,9 @@
 package app
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Account is where usage of one meter is held against a quota: of an
 // organization, or of one of its keys, in one period. It is named by its
@@ -12,6 +15,12 @@ type Account struct {
 	Period QuotaPeriod
 	Start  int64 // Unix milliseconds; of a lifetime 0
 	End    int64 // not part of it; of a lifetime 0
+}
+
+// Compare orders accounts by what names them, for locks in one order.
+func (a *Account) Compare(b *Account) int {
+	return cmp.Or(cmp.Compare(a.Org, b.Org), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Meter, b.Meter),
+		cmp.Compare(a.Period, b.Period), cmp.Compare(a.Start, b.Start))
 }
 
 // Draw changes an account. Spent is what is charged, Held the part of it which
@@ -27,11 +36,12 @@ type Draw struct {
 // AccountState is an account as the buckets show it.
 type AccountState struct {
 	Account
-	Spent     int64 // with what is held
-	Held      int64 // reserved by requests under way
-	Booked    int64 // reserved by reservations under way
-	Opening   int64 // part of Spent: usage from before the account was opened
-	Leased    int64 // lent to replicas and not yet spent
+	Spent     int64     // with what is held
+	Held      int64     // reserved by requests under way
+	Booked    int64     // reserved by reservations under way
+	Opening   int64     // part of Spent: usage from before the account was opened
+	Leased    int64     // lent to replicas and not yet spent
+	OpenedAt  time.Time // zero: known by draws alone
 	UpdatedAt time.Time
 }
 

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"gatehouse/app"
+	"gatehouse/store/storetest"
+)
+
+// eachLedger runs the test on both databases.
+func eachLedger(t *testing.T, test func(t *testing.T, l *Ledger)) {
+	run := func(t *testing.T, o Options) {
+		l, err := OpenLedger(t.Context(), o)
+		if err != nil {
+			t.Fatalf("open the ledger: %v", err)
+		}
+		t.Cleanup(func() { l.Close() })
+		test(t, l)
+	}
+	t.Run("SQLite", func(t *testing.T) { run(t, Options{Path: filepath.Join(t.TempDir(), "gatehouse.db")}) })
+	t.Run("PostgreSQL", func(t *testing.T) { run(t, Options{DSN: storetest.Postgres(t)}) })
+}
+
+// account is the organization's account of this hour, or its key's.
+func account(org app.OrgID, key app.KeyID) *app.Account {
+	start := time.Now().UTC().Truncate(time.Hour)
+	return &app.Account{Org: org, Key: key, Meter: "tokens", Period: app.PeriodHour,
+		Start: start.UnixMilli(), End: start.Add(time.Hour).UnixMilli()}
+}
+
+func apply(t *testing.T, l *Ledger, replica int64, draws ...app.Draw) {
+	t.Helper()
+	err := l.db.system(t.Context(), ledgerReason, func(t *tx) error { return t.applyDraws(replica, draws, 1) })
+	if err != nil {
+		t.Fatalf("apply draws: %v", err)
+	}
+}
+
+func TestDrawsAddUpWhateverTheirOrder(t *testing.T) {
+	eachLedger(t, func(t *testing.T, l *Ledger) {
+		a, b := account("org_b", "key_1"), account("org_a", "")
+		again := *a
+		apply(t, l, 7, app.Draw{Account: a, Spent: 100, Held: 100}, app.Draw{Account: b, Spent: 5},
+			app.Draw{Account: &again, Spent: -70, Held: -100})
+		apply(t, l, 7, app.Draw{Account: b, Spent: 6, Held: 2})
+		for _, want := range []struct {
+			account                  *app.Account
+			spent, held, outstanding int64
+		}{{a, 30, 0, -30}, {b, 11, 2, -11}} {
+			var spent, held, outstanding int64
+			row := l.db.read.QueryRowContext(t.Context(), `SELECT a.spent, a.held, l.outstanding FROM quota_account a
+				JOIN quota_lease l ON l.org_id = a.org_id AND l.key_id = a.key_id AND l.start_at = a.start_at
+				WHERE a.org_id = $1 AND l.replica = 7`, string(want.account.Org))
+			if err := row.Scan(&spent, &held, &outstanding); err != nil {
+				t.Fatal(err)
+			}
+			if spent != want.spent || held != want.held || outstanding != want.outstanding {
+				t.Errorf("%s: spent %d held %d outstanding %d, want %+v", want.account.Org, spent, held, outstanding, want)
+			}
+		}
+	})
+}
