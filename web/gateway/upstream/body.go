@@ -148,7 +148,7 @@ func (b *wireBody) more() error {
 	if err := b.c.reserve(largeBuffer); err != nil {
 		return malformed("chunk framing too long")
 	}
-	b.c.watch(b.e.r.Context())
+	b.c.watch(b.e.work)
 	b.c.readUntil(time.Now().Add(b.e.pool.options.StreamIdle))
 	err := b.c.fill()
 	if err != nil && !errors.Is(err, errGone) && isTimeout(err) {

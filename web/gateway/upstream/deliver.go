@@ -14,9 +14,17 @@ func (e *exchange) deliver(body answerBody) error {
 	e.result.Status = e.head.status
 	header := e.w.Header()
 	e.fillHeader(header)
+	e.startFilter(header)
+	if e.gone() {
+		e.retract(header)
+		return e.drainUnseen(body)
+	}
 	if e.out.Before != nil {
 		if err := e.out.Before(e.head.status, header); err != nil {
 			e.retract(header)
+			if e.gone() { // it waited in vain
+				return e.drainUnseen(body)
+			}
 			return err
 		}
 	}
@@ -137,15 +145,18 @@ func (e *exchange) copyBody(body answerBody) error {
 	for {
 		piece, err := body.next()
 		if len(piece) > 0 {
-			n, failed := e.w.Write(piece)
-			e.result.BytesOut += int64(n)
-			e.unflushed = true
-			if failed != nil {
-				return errors.Join(errGone, failed)
+			if failed := e.pass(piece); failed != nil {
+				return failed
+			}
+			if failed := e.drained(piece); failed != nil {
+				return failed
 			}
 		}
 		switch {
 		case errors.Is(err, io.EOF):
+			if err := e.endFilter(); err != nil {
+				return err
+			}
 			e.copyTrailer(body.trailer())
 			return nil
 		case err != nil:
@@ -158,7 +169,7 @@ func (e *exchange) copyBody(body answerBody) error {
 // is a stream: so nothing of it lies about while the upstream thinks, and an
 // answer that is all there goes out in one write.
 func (e *exchange) beforeWait() {
-	if e.eager && e.unflushed {
+	if e.eager && e.unflushed && !e.left {
 		e.unflushed = false
 		http.NewResponseController(e.w).Flush()
 	}

@@ -109,7 +109,7 @@ func (e *exchange) blame(a *address, err error) {
 func (e *exchange) ask(c *conn, began, until time.Time) error {
 	c.wrote, c.got = 0, false
 	if len(e.buf) > smallBuffer { // less fits in the socket's buffer and does not wait
-		c.watch(e.r.Context())
+		c.watch(e.work)
 		c.raw.SetWriteDeadline(until)
 		c.hurried = true
 	}
@@ -197,7 +197,7 @@ func (e *exchange) fillHead(c *conn, until time.Time) error {
 		case !time.Now().Before(until):
 			return errSlow
 		}
-		c.watch(e.r.Context())
+		c.watch(e.work)
 		c.readUntil(until)
 	}
 }

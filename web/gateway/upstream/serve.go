@@ -34,6 +34,18 @@ type Outgoing struct {
 	// and Serve returns the error. It may be nil.
 	Before func(status int, header http.Header) error
 
+	// Filter is called once for an answer that has a body, before Before, and
+	// may edit the header. The filter it returns sees the body; the answer's
+	// Content-Length is removed then. It may be nil, and may return nil.
+	Filter func(status int, header http.Header) AnswerFilter
+
+	// Drain is how long the answer is still waited for and read, up to 64 MiB
+	// of it, when the client has left: so that the filter sees all of it. The
+	// upstream does not see that the client left, unless it was before anything
+	// was sent. Before is not called for an answer that came too late. 0 cuts
+	// the upstream off at once.
+	Drain time.Duration
+
 	// Upgraded is called once when a tunnel (WebSocket) begins. It may be nil.
 	Upgraded func()
 }
@@ -47,6 +59,7 @@ type Result struct {
 	Lasted   time.Duration // of the tunnel
 	Address  string        // that answered
 	Upgraded bool          // the connection became a tunnel
+	Drained  bool          // the client left, and the whole answer was read without it; Err says that it left
 	Sent     bool          // the answer's head went to the client: only then is the answer ours no more
 
 	// Err is nil when the whole answer was passed on. While Sent is false it is
@@ -68,6 +81,9 @@ func (p *Pool) Serve(w http.ResponseWriter, r *http.Request, out *Outgoing) Resu
 	defer p.gate.leave()
 	e := p.exchange(w, r, out)
 	defer p.recycle(e)
+	if out.Drain > 0 {
+		defer e.startDrain()()
+	}
 	e.run()
 	return e.result
 }
@@ -90,7 +106,13 @@ type exchange struct {
 	body      wireBody
 	unflushed bool // the client has not been sent all that was written
 	eager     bool // flush before each wait
-	tried     []*address
+
+	filter  AnswerFilter    // nil: the answer passes as it is
+	work    context.Context // of what is done at the upstream: the request's, or one that outlives it
+	left    bool            // the client is gone, and the answer is read without it
+	leaving func()          // lets work end after out.Drain
+	unseen  int             // bytes read without a client
+	tried   []*address
 }
 
 func (p *Pool) exchange(w http.ResponseWriter, r *http.Request, out *Outgoing) *exchange {
@@ -99,6 +121,7 @@ func (p *Pool) exchange(w http.ResponseWriter, r *http.Request, out *Outgoing) *
 		e = &exchange{}
 	}
 	e.pool, e.gen, e.w, e.r, e.out = p, p.current.Load(), w, r, out
+	e.work = r.Context()
 	e.timeout = positive(out.Timeout, app.DefaultTimeout.Std())
 	return e
 }

@@ -53,7 +53,7 @@ func newTransport(up app.Upstream, options Options) *http.Transport {
 // stock sends the request through http.Transport: HTTP/2, streamed bodies,
 // Expect, trailers.
 func (e *exchange) stock(a *address) (unsent bool, err error) {
-	ctx, cancel := context.WithCancelCause(e.r.Context())
+	ctx, cancel := context.WithCancelCause(e.work)
 	defer cancel(nil)
 	body := e.clientBody()
 	request, err := e.request(ctx, a, body)
