@@ -20,15 +20,16 @@ import (
 //	sections   a kind, a uvarint count, and as many records, until the checksum
 //	checksum   CRC-32C of all before, little endian
 //
-// A section of a kind that the reader does not know is an error: a program
-// that cannot read a record must not sum what it can.
+// Sections of the kinds 8 and 9 list what the records after them point into;
+// block_meter.go tells the kinds from 3 on. A section of a kind that the
+// reader does not know is an error: a program that cannot read a record must
+// not sum what it can.
 const (
 	blockMagic  = "GHB\x01"
 	checksumLen = 4
 )
 
-// Kinds of record. 3 is kept for EVENT and 4 for ADJUST: what an app reports,
-// and corrections of it.
+// Kinds of record that each request has.
 const (
 	kindIntent = 1 // series uvarint, time varint, weight varint
 	kindSettle = 2 // series, blocks back, index: uvarints; bucket, status, bytes in, bytes out, µs: varints
@@ -86,6 +87,14 @@ type Block struct {
 	Series  []Series
 	Intents []Intent
 	Settles []Settle
+
+	Meters   []MeterSeries
+	Accounts []app.Account
+	Uses     []Use
+	Holds    []Hold
+	Draws    []Draw
+	Events   []Event
+	Adjusts  []Adjust
 }
 
 // encoder turns blocks into bytes; it keeps its memory from one to the next.
@@ -93,7 +102,8 @@ type encoder struct {
 	out   []byte
 	index map[string]uint64
 	texts []string
-	refs  []uint64
+	refs  []uint64 // of texts: of series, meters, accounts, events, adjusts
+	next  int      // the first of refs that is not yet written
 }
 
 // encode returns the block's bytes, which are valid until the next call, and
@@ -103,7 +113,7 @@ func (e *encoder) encode(b *Block) ([]byte, [32]byte) {
 	e.numbers(uint64(b.Replica), uint64(b.Seq), uint64(b.Link.Replica), uint64(b.Link.Seq))
 	e.out = append(e.out, b.Link.Hash[:]...)
 	e.out = binary.AppendVarint(e.out, b.Base)
-	e.series(b.Series)
+	e.series(b)
 	if len(b.Intents) > 0 {
 		e.numbers(kindIntent, uint64(len(b.Intents)))
 		e.intents(b)
@@ -111,6 +121,9 @@ func (e *encoder) encode(b *Block) ([]byte, [32]byte) {
 	if len(b.Settles) > 0 {
 		e.numbers(kindSettle, uint64(len(b.Settles)))
 		e.settles(b)
+	}
+	if b.metered() {
+		e.metered(b)
 	}
 	e.out = binary.LittleEndian.AppendUint32(e.out, crc32.Checksum(e.out, castagnoli))
 	return e.out, sha256.Sum256(e.out)
@@ -123,20 +136,31 @@ func (e *encoder) numbers(values ...uint64) {
 }
 
 // series writes the dictionary: every text once.
-func (e *encoder) series(list []Series) {
+func (e *encoder) series(b *Block) {
 	e.index = emptied(e.index)
 	e.texts, e.refs = e.texts[:0], e.refs[:0]
-	for i := range list {
-		e.refs = append(e.refs, e.text(string(list[i].Org)), e.text(string(list[i].Key)), e.text(string(list[i].Route)))
+	for i := range b.Series {
+		s := &b.Series[i]
+		e.refs = append(e.refs, e.text(string(s.Org)), e.text(string(s.Key)), e.text(string(s.Route)))
+	}
+	if b.metered() {
+		e.meterTexts(b)
 	}
 	e.out = binary.AppendUvarint(e.out, uint64(len(e.texts)))
 	for _, text := range e.texts {
 		e.out = appendText(e.out, text)
 	}
-	e.out = binary.AppendUvarint(e.out, uint64(len(list)))
-	for _, ref := range e.refs {
+	e.out = binary.AppendUvarint(e.out, uint64(len(b.Series)))
+	e.next = 0
+	e.write(3 * len(b.Series))
+}
+
+// write writes the next so many refs.
+func (e *encoder) write(refs int) {
+	for _, ref := range e.refs[e.next : e.next+refs] {
 		e.out = binary.AppendUvarint(e.out, ref)
 	}
+	e.next += refs
 }
 
 func (e *encoder) text(text string) uint64 {

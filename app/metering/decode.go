@@ -3,7 +3,6 @@ package metering
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 
 	"gatehouse/app"
@@ -39,8 +38,8 @@ func (b *Block) decode(content []byte) error {
 	if b.Base = d.signed(); b.Base != millis(b.Base) {
 		d.fail(errShape)
 	}
+	b.empty()
 	b.series(&d)
-	b.Intents, b.Settles = b.Intents[:0], b.Settles[:0]
 	for d.err == nil && len(d.in) > 0 {
 		switch kind := d.unsigned(); kind {
 		case kindIntent:
@@ -48,27 +47,19 @@ func (b *Block) decode(content []byte) error {
 		case kindSettle:
 			b.settles(&d)
 		default:
-			d.fail(fmt.Errorf("%w: kind %d", errNewer, kind))
+			b.section(&d, kind)
 		}
 	}
 	return d.err
 }
 
 func (b *Block) series(d *decoder) {
-	texts := make([]string, d.items(1))
-	for i := range texts {
-		texts[i] = d.text()
+	d.texts = make([]string, d.items(1))
+	for i := range d.texts {
+		d.texts[i] = d.text()
 	}
-	pick := func() string {
-		if i := d.unsigned(); i < uint64(len(texts)) {
-			return texts[i]
-		}
-		d.fail(errShape)
-		return ""
-	}
-	b.Series = b.Series[:0]
 	for range d.items(3) {
-		b.Series = append(b.Series, Series{app.OrgID(pick()), app.KeyID(pick()), app.RouteID(pick())})
+		b.Series = append(b.Series, Series{app.OrgID(d.pick()), app.KeyID(d.pick()), app.RouteID(d.pick())})
 	}
 }
 
@@ -105,8 +96,9 @@ func (r *Settle) bounded() bool {
 
 // decoder reads values from bytes; after the first error it reads zeros.
 type decoder struct {
-	in  []byte
-	err error
+	in    []byte
+	texts []string // the block's dictionary
+	err   error
 }
 
 func (d *decoder) fail(err error) {
@@ -165,6 +157,15 @@ func (d *decoder) items(size int) int {
 		return 0
 	}
 	return int(v)
+}
+
+// pick reads an index into the dictionary, and returns its text.
+func (d *decoder) pick() string {
+	if i := d.unsigned(); i < uint64(len(d.texts)) {
+		return d.texts[i]
+	}
+	d.fail(errShape)
+	return ""
 }
 
 func (d *decoder) take(n int) []byte {
