@@ -34,7 +34,7 @@ func prepareSeconds(n int) [][]string {
 }
 
 // Problem answers with the error as problem+json: members type, title, status,
-// detail, code, advice, request_id, limit and errors. It sets Retry-After and,
+// detail, code, advice, request_id, limit, quota and errors. It sets Retry-After and,
 // on 401, WWW-Authenticate. It neither logs nor counts, and allocates
 // nothing in the common case, so that it can refuse a flood. The header must not have been sent.
 func Problem(w http.ResponseWriter, r *http.Request, err error) {
@@ -105,6 +105,9 @@ func AppendProblem(b []byte, e *app.Error, requestID string) []byte {
 	if e.Limit != nil {
 		b = appendLimit(b, e.Limit)
 	}
+	if e.Quota != nil {
+		b = appendQuota(b, e.Quota)
+	}
 	if len(e.Fields) > 0 {
 		b = appendFields(b, e.Fields)
 	}
@@ -132,10 +135,30 @@ func appendLimit(b []byte, l *app.LimitDetail) []byte {
 	b = appendNumber(b, "limit", l.Limit)
 	b = appendNumber(b, "remaining", l.Remaining)
 	b = appendNumber(b, "window_seconds", l.WindowSec)
-	if !l.ResetsAt.IsZero() {
-		b = append(b, `,"resets_at":"`...)
-		b = l.ResetsAt.UTC().AppendFormat(b, time.RFC3339)
-		b = append(b, '"')
+	return append(appendReset(b, l.ResetsAt), '}')
+}
+
+func appendReset(b []byte, at time.Time) []byte {
+	if at.IsZero() {
+		return b
+	}
+	b = append(b, `,"resets_at":"`...)
+	b = at.UTC().AppendFormat(b, time.RFC3339)
+	return append(b, '"')
+}
+
+func appendQuota(b []byte, q *app.QuotaDetail) []byte {
+	b = append(b, `,"quota":{"meter":`...)
+	b = appendString(b, q.Meter)
+	b = appendMember(b, "scope", q.Scope)
+	b = appendMember(b, "period", string(q.Period))
+	b = appendNumber(b, "limit", q.Limit)
+	b = appendNumber(b, "used", q.Used)
+	b = appendNumber(b, "reserved", q.Reserved)
+	b = appendNumber(b, "wanted", q.Wanted)
+	b = appendReset(b, q.ResetsAt)
+	if q.UpgradeAt != "" {
+		b = appendMember(b, "upgrade_url", q.UpgradeAt)
 	}
 	return append(b, '}')
 }

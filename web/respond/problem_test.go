@@ -78,6 +78,23 @@ func TestProblemDocument(t *testing.T) {
 	}
 }
 
+// What a quota refuses, says which, how much of it is used, and what to do.
+func TestProblemOfAQuota(t *testing.T) {
+	w := httptest.NewRecorder()
+	respond.Problem(w, httptest.NewRequest("GET", "/", nil), exhausted)
+	var got struct{ Quota app.QuotaDetail }
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusPaymentRequired {
+		t.Fatalf("%d %s: %v", w.Code, w.Body, err)
+	}
+	if got.Quota != *exhausted.Quota {
+		t.Errorf("quota %+v, want %+v", got.Quota, *exhausted.Quota)
+	}
+}
+
+var exhausted = &app.Error{Kind: app.KindPayment, Code: "quota_exhausted", Message: "The month's requests are used up.",
+	Quota: &app.QuotaDetail{Meter: "requests", Scope: "organization", Period: app.PeriodMonth, Limit: 100, Used: 98, Reserved: 1,
+		Wanted: 3, ResetsAt: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), UpgradeAt: "https://app.example/plans"}}
+
 func TestProblemHidesCauses(t *testing.T) {
 	w := httptest.NewRecorder()
 	respond.Problem(w, httptest.NewRequest("GET", "/", nil), errors.New("dial tcp 10.0.0.7: secret"))
@@ -162,6 +179,9 @@ func TestProblemAllocatesNothing(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	w := &nothing{http.Header{"X-Request-Id": {"req_1"}}}
 	respond.Problem(w, r, flood)
+	if n := testing.AllocsPerRun(200, func() { respond.Problem(w, r, exhausted) }); n >= 1 {
+		t.Errorf("%v allocations to refuse for a quota, want 0", n)
+	}
 	if n := testing.AllocsPerRun(200, func() { respond.Problem(w, r, flood) }); n >= 1 {
 		t.Errorf("%v allocations", n)
 	}
