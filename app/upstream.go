@@ -3,7 +3,6 @@ package app
 import (
 	"fmt"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -29,7 +28,8 @@ type Upstream struct {
 	ConnectTimeout     Duration     `json:"connect_timeout,omitempty"`
 	MaxConnections     int64        `json:"max_connections,omitempty"` // per address; 0 is unlimited
 	InsecureSkipVerify bool         `json:"insecure_skip_verify,omitempty"`
-	Credential         *Credential  `json:"credential,omitempty"` // of a paid API: put into each request, in place of the caller's
+	Credential         *Credential  `json:"credential,omitempty"`    // of a paid API: put into each request, in place of the caller's
+	AllowPrivate       bool         `json:"allow_private,omitempty"` // with a credential: also send it to private and loopback addresses, and without TLS
 	CreatedAt          time.Time    `json:"created_at,omitzero"`
 	UpdatedAt          time.Time    `json:"updated_at,omitzero"`
 }
@@ -81,9 +81,7 @@ func (u Upstream) Check() []FieldError {
 	if u.Health != nil && (u.Health.Path == "" || u.Health.Path[0] != '/') {
 		wrong = append(wrong, FieldError{"health.path", "must begin with /"})
 	}
-	if c := u.Credential; c != nil && (!validHeaderName(c.Header) || strings.ContainsAny(c.Prefix+c.Secret, "\r\n\x00") || len(c.Secret) > MaxSecretLength) {
-		wrong = append(wrong, FieldError{"credential", "must be a header name and a secret of at most 4096 characters without line breaks"})
-	}
+	wrong = append(wrong, u.checkCredential()...)
 	if u.ConnectTimeout < 0 || u.MaxConnections < 0 {
 		wrong = append(wrong, FieldError{"connect_timeout", "and max_connections must not be negative"})
 	}

@@ -73,7 +73,7 @@ func (t *tx) applyUpstreams(done *app.Applied, known, wanted []app.Upstream, now
 	for _, u := range sorted(wanted, func(u app.Upstream) string { return u.Name }) {
 		old, exists := before[u.Name]
 		u.ID, u.CreatedAt, u.UpdatedAt = old.ID, old.CreatedAt, old.UpdatedAt
-		if note(done, u.Name, exists, exists && same(old, u)) {
+		if note(done, u.Name, exists, exists && sameUpstream(old, u)) {
 			if err := t.upsertUpstream(u, now); err != nil {
 				return err
 			}

@@ -1,18 +1,23 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"time"
 
 	"gatehouse/app"
 )
 
-const upstreamColumns = `name, id, definition, created_at, updated_at`
+const upstreamColumns = `name, id, definition, sealed, created_at, updated_at`
 
 func scanUpstream(row scanner) (app.Upstream, error) {
 	var u, columns app.Upstream
-	err := row.Scan(&columns.Name, &columns.ID, inJSON(&u), inMillis(&columns.CreatedAt), inMillis(&columns.UpdatedAt))
+	var sealed []byte
+	err := row.Scan(&columns.Name, &columns.ID, inJSON(&u), &sealed, inMillis(&columns.CreatedAt), inMillis(&columns.UpdatedAt))
 	u.Name, u.ID, u.CreatedAt, u.UpdatedAt = columns.Name, columns.ID, columns.CreatedAt, columns.UpdatedAt
+	if u.Credential != nil {
+		u.Credential.Sealed = sealed
+	}
 	return u, err
 }
 
@@ -45,10 +50,29 @@ func (t *tx) upsertUpstream(u app.Upstream, now time.Time) error {
 	}
 	t.changed("upstream", u.Name, "")
 	u.ID, u.CreatedAt, u.UpdatedAt = "", time.Time{}, time.Time{} // columns, not definition
-	_, err := t.exec(`INSERT INTO main.upstream (`+upstreamColumns+`) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, updated_at = excluded.updated_at`,
-		u.Name, id, inJSON(u), millis(created), millis(now))
+	var sealed []byte
+	if u.Credential != nil {
+		kept := *u.Credential
+		kept.Secret, sealed = "", kept.Sealed // a secret that is not sealed stands nowhere
+		u.Credential = &kept
+	}
+	_, err := t.exec(`INSERT INTO main.upstream (`+upstreamColumns+`) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (name) DO UPDATE SET definition = excluded.definition, sealed = excluded.sealed, updated_at = excluded.updated_at`,
+		u.Name, id, inJSON(u), sealed, millis(created), millis(now))
 	return err
+}
+
+// sameUpstream reports whether nothing is to be written: secrets too are what
+// they were.
+func sameUpstream(old, u app.Upstream) bool {
+	return same(old, u) && bytes.Equal(sealedOf(old), sealedOf(u))
+}
+
+func sealedOf(u app.Upstream) []byte {
+	if u.Credential == nil {
+		return nil
+	}
+	return u.Credential.Sealed
 }
 
 // DeleteUpstream removes an upstream; conflict upstream_in_use while a route

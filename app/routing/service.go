@@ -25,7 +25,10 @@ type Store interface {
 }
 
 // Service lets operators read and change routes and upstreams.
-type Service struct{ Store Store }
+type Service struct {
+	Store  Store
+	Sealer Sealer // of upstreams' credentials; without one none can be given
+}
 
 // Routes lists all routes by name.
 func (s *Service) Routes(ctx context.Context, actor app.Actor) ([]app.Route, error) {
@@ -45,7 +48,8 @@ func (s *Service) Upstreams(ctx context.Context, actor app.Actor) ([]app.Upstrea
 
 // Apply makes routes and upstreams what the set says, all or nothing; those
 // that the set does not hold stay, or with prune are removed. Applying the
-// same set again changes nothing. Errors: forbidden, invalid fields, conflict
+// same set again changes nothing. A credential without a secret keeps the
+// stored one, while the upstream stays where it is. Errors: forbidden, invalid fields, conflict
 // upstream_in_use when prune would take an organization's own upstream away.
 func (s *Service) Apply(ctx context.Context, actor app.Actor, set Set, prune bool) (Applied, error) {
 	if err := actor.Require(ScopeWrite); err != nil {
@@ -62,7 +66,15 @@ func (s *Service) Apply(ctx context.Context, actor app.Actor, set Set, prune boo
 	if len(wrong) > 0 {
 		return Applied{}, app.InvalidFields(wrong)
 	}
-	return s.Store.ApplyRouting(ctx, set.Upstreams, set.Routes, prune)
+	known, err := s.Store.Upstreams(ctx)
+	if err != nil {
+		return Applied{}, err
+	}
+	upstreams, err := s.seal(known, set.Upstreams)
+	if err != nil {
+		return Applied{}, err
+	}
+	return s.Store.ApplyRouting(ctx, upstreams, set.Routes, prune)
 }
 
 // after is what there will be once the set is applied.

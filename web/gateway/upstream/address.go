@@ -41,7 +41,7 @@ func newAddress(name string, up app.Upstream, options Options) *address {
 		u = &url.URL{Scheme: "http", Host: name}
 	}
 	a := &address{name: name, scheme: u.Scheme, origin: u.Host, host: hostPort(u), options: options}
-	a.dialer = net.Dialer{Timeout: connectTimeout(up), KeepAlive: 30 * time.Second}
+	a.dialer = newDialer(up)
 	if a.scheme == "https" {
 		a.tls = &tls.Config{ServerName: u.Hostname(), InsecureSkipVerify: up.InsecureSkipVerify,
 			MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}

@@ -144,7 +144,7 @@ func (p *Pool) install(up app.Upstream, old *generation) {
 // sameWire reports whether connections of g can serve the changed upstream.
 func (g *generation) sameWire(up app.Upstream) bool {
 	return g.upstream.Protocol == up.Protocol && g.upstream.InsecureSkipVerify == up.InsecureSkipVerify &&
-		g.upstream.ConnectTimeout == up.ConnectTimeout && (g.upstream.Health == nil) == (up.Health == nil)
+		g.upstream.ConnectTimeout == up.ConnectTimeout && g.upstream.Guarded() == up.Guarded() && (g.upstream.Health == nil) == (up.Health == nil)
 }
 
 func (g *generation) holds(a *address) bool {

@@ -18,7 +18,7 @@ import (
 
 // newTransport tunes http.Transport for the stock path of one upstream.
 func newTransport(up app.Upstream, options Options) *http.Transport {
-	dialer := &net.Dialer{Timeout: connectTimeout(up), KeepAlive: 30 * time.Second}
+	dialer := newDialer(up)
 	var protocols http.Protocols
 	switch up.Protocol {
 	case app.ProtocolH2C:
