@@ -10,12 +10,12 @@ import (
 )
 
 const planColumns = `slug, name, price, rate_limits, quotas, in_flight, websockets, tasks, members, promise, trial_days,
-	created_at, updated_at`
+	created_at, updated_at, time_zone`
 
 func scanPlan(row scanner) (p app.Plan, err error) {
 	var price sql.NullInt64
 	err = row.Scan(&p.Slug, &p.Name, &price, inJSON(&p.RateLimits), inJSON(&p.Quotas), &p.InFlight, &p.WebSockets,
-		&p.Tasks, &p.Members, &p.Promise, &p.TrialDays, inMillis(&p.CreatedAt), inMillis(&p.UpdatedAt))
+		&p.Tasks, &p.Members, &p.Promise, &p.TrialDays, inMillis(&p.CreatedAt), inMillis(&p.UpdatedAt), &p.TimeZone)
 	if price.Valid {
 		amount := app.Money(price.Int64)
 		p.Price = &amount
@@ -75,12 +75,13 @@ func (t *tx) upsertPlan(p app.Plan, now time.Time) error {
 	}
 	t.changed("plan", p.Slug, "")
 	_, err := t.exec(`INSERT INTO main.plan (`+planColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (slug) DO UPDATE SET name = excluded.name, price = excluded.price, rate_limits = excluded.rate_limits,
 			quotas = excluded.quotas, in_flight = excluded.in_flight, websockets = excluded.websockets, tasks = excluded.tasks,
-			members = excluded.members, promise = excluded.promise, trial_days = excluded.trial_days, updated_at = excluded.updated_at`,
+			members = excluded.members, promise = excluded.promise, trial_days = excluded.trial_days,
+			updated_at = excluded.updated_at, time_zone = excluded.time_zone`,
 		p.Slug, p.Name, p.Price, inJSON(p.RateLimits), inJSON(p.Quotas), p.InFlight, p.WebSockets,
-		p.Tasks, p.Members, p.Promise, p.TrialDays, inMillis(&p.CreatedAt), millis(now))
+		p.Tasks, p.Members, p.Promise, p.TrialDays, inMillis(&p.CreatedAt), millis(now), p.TimeZone)
 	return err
 }
 

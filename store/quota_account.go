@@ -12,11 +12,14 @@ import (
 const (
 	accountKey = `org_id, key_id, meter, period, start_at`
 	leaseKey   = accountKey + `, replica`
+
+	accountColumns = accountKey + `, end_at, spent, held, booked, opening, opened_at, updated_at`
+	leaseColumns   = leaseKey + `, outstanding, lent, turn`
 )
 
 const (
 	drawnWidth  = 12 // columns of an account
-	lentWidth   = 7  // columns of a lease
+	lentWidth   = 9  // columns of a lease
 	drawsAtOnce = 64 // accounts in one statement to PostgreSQL
 )
 
@@ -73,9 +76,9 @@ func (t *tx) drawAccounts(draws []app.Draw, now int64) error {
 func (t *tx) drawLeases(replica int64, draws []app.Draw) error {
 	args := make([]any, 0, len(draws)*lentWidth)
 	for _, d := range draws {
-		args = append(accountArgs(args, d.Account), replica, -d.Spent)
+		args = append(accountArgs(args, d.Account), replica, -d.Spent, 0, 0)
 	}
-	_, err := t.exec(`INSERT INTO main.quota_lease (`+leaseKey+`, outstanding) VALUES `+values(len(draws), lentWidth)+`
+	_, err := t.exec(`INSERT INTO main.quota_lease (`+leaseColumns+`) VALUES `+values(len(draws), lentWidth)+`
 		ON CONFLICT (`+leaseKey+`) DO UPDATE SET outstanding = quota_lease.outstanding + excluded.outstanding`, args...)
 	return err
 }
@@ -103,4 +106,15 @@ func values(n, width int) string {
 	return text.String()
 }
 
-const accountColumns = accountKey + `, end_at, spent, held, booked, opening, opened_at, updated_at`
+// sameLease joins the leases l of an account a.
+const sameLease = `l.org_id = a.org_id AND l.key_id = a.key_id AND l.meter = a.meter AND l.period = a.period AND l.start_at = a.start_at`
+
+// accountStateColumns are read by scanAccountState, FROM quota_account a.
+const accountStateColumns = `a.org_id, a.key_id, a.meter, a.period, a.start_at, a.end_at, a.spent, a.held, a.booked, a.opening,
+	a.opened_at, a.updated_at, (SELECT CAST(COALESCE(SUM(CASE WHEN l.outstanding > 0 THEN l.outstanding ELSE 0 END), 0) AS BIGINT)
+	FROM quota_lease l WHERE ` + sameLease + `)`
+
+func scanAccountState(row scanner) (a app.AccountState, err error) {
+	return a, row.Scan(&a.Org, &a.Key, &a.Meter, &a.Period, &a.Start, &a.End, &a.Spent, &a.Held, &a.Booked, &a.Opening,
+		inMillis(&a.OpenedAt), inMillis(&a.UpdatedAt), &a.Leased)
+}

@@ -1,27 +1,11 @@
 package store
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
 	"gatehouse/app"
-	"gatehouse/store/storetest"
 )
-
-// eachLedger runs the test on both databases.
-func eachLedger(t *testing.T, test func(t *testing.T, l *Ledger)) {
-	run := func(t *testing.T, o Options) {
-		l, err := OpenLedger(t.Context(), o)
-		if err != nil {
-			t.Fatalf("open the ledger: %v", err)
-		}
-		t.Cleanup(func() { l.Close() })
-		test(t, l)
-	}
-	t.Run("SQLite", func(t *testing.T) { run(t, Options{Path: filepath.Join(t.TempDir(), "gatehouse.db")}) })
-	t.Run("PostgreSQL", func(t *testing.T) { run(t, Options{DSN: storetest.Postgres(t)}) })
-}
 
 // account is the organization's account of this hour, or its key's.
 func account(org app.OrgID, key app.KeyID) *app.Account {
@@ -39,7 +23,7 @@ func apply(t *testing.T, l *Ledger, replica int64, draws ...app.Draw) {
 }
 
 func TestDrawsAddUpWhateverTheirOrder(t *testing.T) {
-	eachLedger(t, func(t *testing.T, l *Ledger) {
+	eachLedger(t, func(t *testing.T, l *Ledger, _ Options) {
 		a, b := account("org_b", "key_1"), account("org_a", "")
 		again := *a
 		apply(t, l, 7, app.Draw{Account: a, Spent: 100, Held: 100}, app.Draw{Account: b, Spent: 5},

@@ -31,6 +31,8 @@ CREATE TABLE quota_lease (
 	start_at    BIGINT NOT NULL,
 	replica     BIGINT NOT NULL,
 	outstanding BIGINT NOT NULL,
+	lent        BIGINT NOT NULL,         -- in all: tells a replica what became of a loan without an answer
+	turn        BIGINT NOT NULL,         -- grows by one with each loan or return
 	PRIMARY KEY (org_id, key_id, meter, period, start_at, replica)
 );
 CREATE INDEX quota_lease_replica ON quota_lease (replica);
