@@ -1,4 +1,5 @@
-// Package catalogue holds the plans that a new installation starts with.
+// Package catalogue holds the plans and the price list that a new installation
+// starts with.
 package catalogue
 
 import _ "embed"
@@ -8,3 +9,9 @@ var plans []byte
 
 // Plans returns the shipped plans as a file for `gatehouse plan apply -f`.
 func Plans() []byte { return plans }
+
+//go:embed rates.yaml
+var rates []byte
+
+// Rates returns the shipped price list as a file for `gatehouse rate apply -f`.
+func Rates() []byte { return rates }
