@@ -30,9 +30,9 @@ type asking struct {
 
 // ask reserves after asking the database, together with all who want the same
 // organization's at the same time.
-func (l *Line) ask(ctx context.Context, now time.Time, h *Hold, needs []Need) error {
+func (l *Line) ask(ctx context.Context, now time.Time, h *Hold, given []Need) error {
 	o, ms := l.book.org, now.UnixMilli()
-	needs = copied(needs)
+	needs := copied(given)
 	for range attempts {
 		o.mu.Lock()
 		if l.covered(ms, needs) {

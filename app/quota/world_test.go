@@ -21,9 +21,13 @@ var born = time.Date(2026, 1, 31, 9, 30, 0, 0, time.UTC)
 
 const acme app.OrgID = "org_acme"
 
-func acmeOrg() app.Org { return app.Org{ID: acme, Slug: "acme", Name: "Acme", Plan: "free", CreatedAt: born} }
+func acmeOrg() app.Org {
+	return app.Org{ID: acme, Slug: "acme", Name: "Acme", Plan: "free", CreatedAt: born}
+}
 
-func planOf(quotas ...app.Quota) app.Plan { return app.Plan{Slug: "free", Name: "Free", Quotas: quotas} }
+func planOf(quotas ...app.Quota) app.Plan {
+	return app.Plan{Slug: "free", Name: "Free", Quotas: quotas}
+}
 
 func monthly(meter string, limit int64) app.Quota {
 	return app.Quota{Meter: meter, Limit: limit, Period: app.PeriodMonth}
