@@ -1,0 +1,7 @@
+//go:build !windows
+
+package export
+
+import "os"
+
+func syncFolder(folder *os.File) error { return folder.Sync() }
