@@ -11,6 +11,7 @@ import (
 	"gatehouse/app"
 	"gatehouse/app/billing"
 	"gatehouse/app/keys"
+	"gatehouse/app/margin"
 	"gatehouse/app/metering"
 	"gatehouse/app/routing"
 	"gatehouse/app/tenancy"
@@ -30,6 +31,7 @@ type installation struct {
 	keys   *keys.Service
 	plans  *billing.Service
 	routes *routing.Service
+	rates  *margin.Rates
 	usage  *metering.Reports // nil until the ledger is open
 }
 
@@ -84,7 +86,7 @@ func openInstallation(ctx context.Context, config *Config, now func() time.Time,
 		return nil, err
 	}
 	open := newInstallation(config, opened, now)
-	if begin {
+	if err = open.keepSecrets(); err == nil && begin {
 		err = open.seed(ctx)
 	}
 	if err != nil {
@@ -101,16 +103,41 @@ func newInstallation(config *Config, opened *store.Store, now func() time.Time) 
 		keys:   &keys.Service{Store: opened, Now: now},
 		plans:  &billing.Service{Store: opened},
 		routes: &routing.Service{Store: opened},
+		rates:  &margin.Rates{Store: opened},
 	}
 }
 
-// seed gives a new installation the shipped plans.
+// keepSecrets lets routing keep credentials of upstreams. Replicas on one
+// database share a key that configuration names: none is made up for them.
+func (i *installation) keepSecrets() error {
+	if i.config.EncryptionKey == "" && i.config.Database.URL != "" && !exists(i.config.Path(encryptionKeyName)) {
+		return nil // routing says so where a secret is given
+	}
+	key, err := installationKey(i.config)
+	if err != nil {
+		return err
+	}
+	sealer, err := app.NewSealer(key)
+	if err == nil {
+		i.routes.Sealer = sealer
+	}
+	return err
+}
+
+// seed gives a new installation the shipped plans and price list.
 func (i *installation) seed(ctx context.Context) error {
 	plans, err := shippedPlans()
 	if err != nil {
 		return err
 	}
-	_, err = i.plans.Seed(ctx, plans)
+	if _, err = i.plans.Seed(ctx, plans); err != nil {
+		return err
+	}
+	rates, err := shippedRates()
+	if err != nil {
+		return err
+	}
+	_, err = i.rates.Seed(ctx, rates)
 	return err
 }
 
