@@ -68,7 +68,10 @@ func (c Call) Worst(maxInput, maxOutput int64) (worst app.TokenUsage, known bool
 		return worst, c.Kind == KindFree
 	}
 	input, output := c.Input, c.Output
-	if maxInput > 0 && (c.Context || input > maxInput) {
+	if c.Kind == KindCompletion {
+		maxInput *= c.Choices // each of several prompts may fill it
+	}
+	if maxInput > 0 && c.Kind != KindEmbedding && (c.Context || input > maxInput) {
 		input = maxInput // the vendor refuses what is more
 	}
 	if output == OutputUnsaid {
@@ -168,6 +171,7 @@ func (c *Call) read(body []byte) error {
 		return err
 	}
 	f := fields{body: body, top: top}
+	f.refuseOtherCase()
 	c.Model = f.text("model")
 	c.Stream = f.flag("stream")
 	c.WantsUsage = f.wantsUsage()

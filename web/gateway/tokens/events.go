@@ -234,7 +234,8 @@ func (r *Reader) judgeChunk(data []byte) fate {
 	for _, choice := range chunk.Choices {
 		last = last || choice.FinishReason != nil
 	}
-	r.final = r.final || last && r.sums.hasInput
+	r.counted = r.sums.hasInput
+	r.final = r.final || last && r.counted
 	if r.call.Injects() && len(chunk.Choices) == 0 {
 		return fateHide
 	}
@@ -284,8 +285,11 @@ func (r *Reader) judgeMessage(name string, data []byte) {
 		return
 	}
 	var event struct {
-		Type    string          `json:"type"`
-		Usage   json.RawMessage `json:"usage"`
+		Type  string          `json:"type"`
+		Usage json.RawMessage `json:"usage"`
+		Delta struct {
+			StopReason *string `json:"stop_reason"`
+		} `json:"delta"`
 		Message struct {
 			Usage json.RawMessage `json:"usage"`
 		} `json:"message"`
@@ -304,7 +308,8 @@ func (r *Reader) judgeMessage(name string, data []byte) {
 	case "message_delta":
 		if t := decodeTold(event.Usage); t != nil {
 			r.sums.take(r.call.API, t)
-			r.final = r.sums.hasInput && t.OutputTokens != nil
+			r.counted = r.sums.hasInput && t.OutputTokens != nil
+			r.final = r.counted && event.Delta.StopReason != nil
 		}
 	}
 }

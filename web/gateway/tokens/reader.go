@@ -20,10 +20,11 @@ var ErrAnswer = errors.New("the answer's gzip coding is broken")
 // Reader reads an answer that passes by. It is used by one goroutine; Close
 // ends it.
 type Reader struct {
-	call  Call
-	sums  sums
-	final bool // the usage is the last word
-	ended bool // the answer came to the end that its API gives it
+	call    Call
+	sums    sums
+	counted bool // the output is more than a placeholder
+	final   bool // the usage is the last word
+	ended   bool // the answer came to the end that its API gives it
 
 	unzip *unzipper // nil for an answer that is not coded
 	blind bool      // coded in a way that is not read
@@ -115,8 +116,7 @@ func (r *Reader) Close() {
 // is the last word. An answer that says nothing has no usage found, which is
 // not 0.
 func (r *Reader) Usage() (usage app.TokenUsage, found bool) {
-	told := r.ended && r.sums.hasInput && r.sums.hasOutput && r.call.API == app.EgressOpenAI
-	if !r.final && !told {
+	if !r.final && !(r.ended && r.counted) {
 		return app.TokenUsage{}, false
 	}
 	return r.sums.usage, true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // The scanner reads JSON that is known to be valid and leaves values where they
@@ -132,6 +133,19 @@ type fields struct {
 	body []byte
 	top  []member
 	err  error
+}
+
+// refuseOtherCase refuses the names that bound what a call takes in another case
+// of letters: there are servers that read them alike.
+func (f *fields) refuseOtherCase() {
+	known := [...]string{"model", "stream", "n", "best_of", "max_tokens", "max_completion_tokens", "max_output_tokens"}
+	for _, m := range f.top {
+		for _, name := range known {
+			if m.name != name && strings.EqualFold(m.name, name) {
+				f.fail(m.name, "written as "+name)
+			}
+		}
+	}
 }
 
 // raw is the value of a member, nil where it is absent or null.
