@@ -51,3 +51,12 @@ func EventID16(org OrgID, source, id string) (short [16]byte) {
 	copy(short[:], sum[:])
 	return short
 }
+
+// EventResult answers one event. Replica and Seq name the block that counts
+// it, where it was accepted (or is known to have been).
+type EventResult struct {
+	Verdict EventVerdict `json:"verdict"`
+	Reason  string       `json:"reason,omitempty"` // of a refusal, for people
+	Replica int64        `json:"-"`
+	Seq     int64        `json:"-"`
+}

@@ -183,6 +183,19 @@ func (o QuotaOverride) Check() []FieldError {
 	return wrong
 }
 
+// QuotaState is how a quota stands in its current period.
+type QuotaState struct {
+	Quota
+	Key         KeyID     `json:"key_id,omitempty"` // empty: the organization's
+	Hard        bool      `json:"hard"`
+	Ceiling     int64     `json:"ceiling"` // limit and grace
+	Used        int64     `json:"used"`
+	Reserved    int64     `json:"reserved"` // by what runs
+	Start       time.Time `json:"period_start,omitzero"`
+	ResetsAt    time.Time `json:"resets_at,omitzero"`    // zero: never
+	ExhaustedAt time.Time `json:"exhausted_at,omitzero"` // forecast of when the limit is reached; zero: not in this period
+}
+
 // QuotaDetail says of a refusal which quota refused it, and when it lets
 // something pass again. For the meter "cost" numbers are micros.
 type QuotaDetail struct {

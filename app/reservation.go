@@ -28,6 +28,12 @@ type Reservation struct {
 	CreatedAt time.Time        `json:"created_at"`
 	ExpiresAt time.Time        `json:"expires_at"`
 	EndedAt   time.Time        `json:"ended_at,omitzero"`
+
+	Life     time.Duration `json:"-"` // how long its app may be silent
+	HeardAt  time.Time     `json:"-"` // when its app was heard last
+	Accounts []Account     `json:"-"` // where Amount is booked
+	Booked   bool          `json:"-"` // it still is
+	Counted  LedgerLink    `json:"-"` // the block that counts Used, without its hash; Seq 0: none yet
 }
 
 // Bounds of a reservation's life: it expires when its app is silent for so long.

@@ -103,7 +103,9 @@ func (t *tx) room(replica int64, a *app.Account, ceiling int64) (r room, err err
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	r.left = ceiling - r.state.Spent - r.state.Leased - r.state.Booked
+	if r.left = ceiling; ceiling != app.NoCeiling {
+		r.left -= r.state.Spent + r.state.Leased + r.state.Booked
+	}
 	return r, err
 }
 

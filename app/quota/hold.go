@@ -48,6 +48,7 @@ type item struct {
 	balance *balance
 	amount  int64
 	final   bool
+	more    int64 // what was taken beyond amount, once that is known; below 0: less
 }
 
 // Reserve takes what the needs say from every quota of the line, or nothing. A
@@ -140,33 +141,55 @@ func (h *Hold) Draws(dst []app.Draw) []app.Draw {
 // Settle says what was really taken, of whichever meters, and appends the
 // draws that correct the intent's. A meter that is not named took nothing,
 // unless its need was final. What is left may be taken by others at once.
-func (h *Hold) Settle(dst []app.Draw, used ...Need) []app.Draw { return h.settle(dst, false, used) }
+func (h *Hold) Settle(dst []app.Draw, used ...Need) []app.Draw {
+	dst = h.correct(dst, false, used)
+	h.Free()
+	return dst
+}
+
+// Correct is Settle without its end: what is left is nobody's until Free is
+// called. Where Free comes after the draws are handed to the ledger, accounts
+// stay within their ceilings even as a crash leaves them.
+func (h *Hold) Correct(dst []app.Draw, used ...Need) []app.Draw { return h.correct(dst, false, used) }
 
 // Release says that nothing was taken, not even of a final need, and appends
 // the draws that undo the intent's.
-func (h *Hold) Release(dst []app.Draw) []app.Draw { return h.settle(dst, true, nil) }
+func (h *Hold) Release(dst []app.Draw) []app.Draw {
+	dst = h.correct(dst, true, nil)
+	h.Free()
+	return dst
+}
 
-func (h *Hold) settle(dst []app.Draw, undo bool, used []Need) []app.Draw {
-	if h.n == 0 {
-		return dst
-	}
-	h.org.mu.Lock()
+func (h *Hold) correct(dst []app.Draw, undo bool, used []Need) []app.Draw {
 	for i := range h.n {
 		it := h.item(i)
-		d := app.Draw{Account: &it.balance.Account, Spent: needed(used, it.balance.Meter).Amount - it.amount}
-		if !it.final {
-			d.Held = -it.amount
-		} else if !undo && !names(used, it.balance.Meter) {
+		if it.final && !undo && !names(used, it.balance.Meter) {
 			continue
 		}
-		it.balance.free -= d.Spent
+		it.more = needed(used, it.balance.Meter).Amount - it.amount
+		d := app.Draw{Account: &it.balance.Account, Spent: it.more}
+		if !it.final {
+			d.Held = -it.amount
+		}
 		if d.Spent != 0 || d.Held != 0 {
 			dst = append(dst, d)
 		}
 	}
+	return dst
+}
+
+// Free ends the hold: what Correct found left may be taken by others.
+func (h *Hold) Free() {
+	if h.n == 0 {
+		return
+	}
+	h.org.mu.Lock()
+	for i := range h.n {
+		it := h.item(i)
+		it.balance.free -= it.more
+	}
 	h.org.mu.Unlock()
 	h.n = 0
-	return dst
 }
 
 func names(list []Need, meter string) bool {

@@ -93,7 +93,8 @@ func (n *node) count(ctx context.Context, h *quota.Hold, key app.KeyID, at time.
 }
 
 func (n *node) settle(ticket metering.Ticket, h *quota.Hold, used ...quota.Need) {
-	n.ledger.Settle(ticket, app.Outcome{Status: 200, Draws: h.Settle(nil, used...)})
+	n.ledger.Settle(ticket, app.Outcome{Status: 200, Draws: h.Correct(nil, used...)})
+	h.Free()
 }
 
 func states(t testing.TB, s *store.Ledger, at time.Time) []app.AccountState {
