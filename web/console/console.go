@@ -22,6 +22,13 @@ type Console struct {
 	Usage   Usage
 	Traffic Traffic
 	Limits  Limits // optional: how full rate limits are
+	// What follows is optional: without it, its pages and parts are not there.
+	Meters       Meters
+	MeterUsage   MeterUsage
+	Quotas       Quotas
+	Reservations Reservations
+	Proofs       Proofs
+	Rates        Rates
 	// InFlight tells how many requests and WebSockets of an organization run on
 	// this node; optional.
 	InFlight func(org app.OrgID) (requests, sockets int64)

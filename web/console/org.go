@@ -16,7 +16,7 @@ import (
 )
 
 var orgTabs = []struct{ tab, label string }{
-	{"", "Overview"}, {"keys", "API keys"}, {"usage", "Usage"}, {"limits", "Limits"}, {"settings", "Settings"},
+	{"", "Overview"}, {"keys", "API keys"}, {"usage", "Usage"}, {"quotas", "Quotas"}, {"limits", "Limits"}, {"settings", "Settings"},
 }
 
 // org finds the organization that the address names. An unknown one and one
@@ -30,6 +30,9 @@ func (s *site) orgHead(v *visit, o app.Org, tab string) orgHead {
 		Since: ui.Date(o.CreatedAt, v.zone), Active: o.Status == app.OrgStatusActive, Suspended: o.Status == app.OrgStatusSuspended}
 	head.Tabs.Label = "Organization"
 	for _, t := range orgTabs {
+		if t.tab == "quotas" && s.Quotas == nil {
+			continue
+		}
 		head.Tabs.Items = append(head.Tabs.Items, ui.Choice{Label: t.label, Href: ui.Org(o.Slug, t.tab), Current: t.tab == tab})
 	}
 	return head
@@ -54,6 +57,9 @@ func (s *site) orgPage(v *visit) error {
 	}
 	view := orgView{Page: s.page(v, o.Name, "orgs", "org."+string(o.ID)), Head: s.orgHead(v, o, ""), Live: live, ID: string(o.ID), Chart: &chart,
 		Keys: s.keyTable(v, o.Slug, list.Items), KeysHref: ui.Keys(o.Slug)}
+	if view.Quotas, err = s.orgFuseCards(v, o); err != nil {
+		return err
+	}
 	return v.render(orgPage(view))
 }
 

@@ -94,6 +94,11 @@ func (s *site) overview(v *visit) error {
 	}
 	view := overviewView{Page: s.page(v, "Overview", "overview", overviewTopic(rng)), Range: rng, Start: start, Live: live,
 		Subtitle: fmt.Sprintf("All organizations · %s · times in %s", rangeWords(rng), v.zone)}
+	if start == nil {
+		if view.Quotas, err = s.quotaNews(v.ctx(), v); err != nil {
+			return err
+		}
+	}
 	if start != nil {
 		view.Page.Live = append(view.Page.Live, "start")
 	}
@@ -239,6 +244,9 @@ var refusalNames = map[string]struct{ words, class string }{
 	"org_suspended":       {"Organization suspended", "s-b"},
 	"org_cancelled":       {"Organization cancelled", "s-b"},
 	"ledger_unavailable":  {"Ledger not ready", "s-b"},
+	"quota_exhausted":     {"Quota exhausted", "s-b"},
+	"quota_unavailable":   {"Quotas not ready", "s-b"},
+	"price_unknown":       {"Price unknown", "s-b"},
 	"address_blocked":     {"Address blocked", "s-g"},
 	"key_unknown":         {"Key unknown", "s-g"},
 	"key_malformed":       {"Key malformed", "s-g"},

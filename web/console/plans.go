@@ -67,16 +67,11 @@ func quotaText(p app.Plan) string {
 }
 
 func quotasOf(p app.Plan) []capRow {
+	list := app.BuiltInMeters()
 	var rows []capRow
 	for _, q := range p.Quotas {
-		row := capRow{What: meterWords(q.Meter), Value: ui.Count(q.Limit), Note: "a " + periodWords(string(q.Period)) + ", hard stop"}
-		if q.Meter == "cost" {
-			row.Value = ui.Money(app.Money(q.Limit).String())
-		}
-		if q.Overage != nil {
-			row.Note = "a " + periodWords(string(q.Period)) + ", then " + ui.Money(q.Overage.String()) + " each"
-		}
-		rows = append(rows, row)
+		m := meterNamed(list, q.Meter)
+		rows = append(rows, capRow{What: meterWords(q.Meter), Value: quantity(m, q.Limit), Note: "a " + periodWords(string(q.Period)) + " · " + quotaMode(m, q)})
 	}
 	return rows
 }
@@ -123,7 +118,7 @@ func (s *site) plan(v *visit) error {
 		Subtitle:   fmt.Sprintf("%s a month · %s on it · kept in this installation's database, changed %s", priceOf(p), orgsWords(orgs), ui.DateTime(p.UpdatedAt, v.zone)),
 		Definition: definition(planFile{Plans: []app.Plan{plain}}), Apply: "gatehouse plan apply -f plans.json"}
 	view.Groups = []factGroup{{"Rate limits", rateFacts(p)}, {"At once", capsOf(p)}, {"Quotas and budgets", quotasOf(p)},
-		{"Terms", []capRow{{What: "Price", Value: priceOf(p), Note: "a month"}, {What: "Promise", Value: orText(sentenceCase(p.Promise), "None")}, {What: "Trial", Value: trialOf(p)}, {What: "Slug", Value: p.Slug}}}}
+		{"Terms", []capRow{{What: "Price", Value: priceOf(p), Note: "a month"}, {What: "Promise", Value: orText(sentenceCase(p.Promise), "None")}, {What: "Trial", Value: trialOf(p)}, {What: "Time zone", Value: orText(p.TimeZone, "UTC"), Note: "in which months and days of quotas begin"}, {What: "Slug", Value: p.Slug}}}}
 	return v.render(detailPage(view))
 }
 

@@ -10,8 +10,8 @@ import (
 // pagesFound are what the command bar can go to and do.
 var pagesFound = []hit{
 	{"overview", "Overview", ui.PathOverview, "Page"}, {"orgs", "Organizations", ui.PathOrgs, "Page"}, {"plus", "New organization", ui.PathNewOrg, "Do"},
-	{"usage", "Usage", ui.PathUsage, "Page"}, {"traffic", "Traffic: routes and upstreams", ui.PathTraffic, "Page"}, {"plans", "Plans and limits", ui.PathPlans, "Page"},
-	{"system", "System: checks, version", ui.PathSystem, "Page"}, {"key", "Operator keys", ui.PathKeys, "Page"}, {"plus", "New operator key", ui.NewKey(""), "Do"},
+	{"usage", "Usage", ui.PathUsage, "Page"}, {"usage", "Meters", ui.PathMeters, "Page"}, {"money", "Rates: prices of models", ui.PathRates, "Page"}, {"traffic", "Traffic: routes and upstreams", ui.PathTraffic, "Page"}, {"plans", "Plans and limits", ui.PathPlans, "Page"},
+	{"system", "System: checks, version", ui.PathSystem, "Page"}, {"ledger", "Usage ledger: proof", ui.PathLedger, "Page"}, {"key", "Operator keys", ui.PathKeys, "Page"}, {"plus", "New operator key", ui.NewKey(""), "Do"},
 	{"device", "Sessions", ui.PathSessions, "Page"}, {"lock", "Change password", ui.PathPassword, "Do"},
 }
 

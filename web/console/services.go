@@ -7,6 +7,7 @@ import (
 	"gatehouse/app"
 	"gatehouse/app/keys"
 	"gatehouse/app/limit"
+	"gatehouse/app/metering"
 	"gatehouse/app/routing"
 	"gatehouse/app/tenancy"
 	"gatehouse/app/traffic"
@@ -61,4 +62,83 @@ type Traffic interface {
 type Limits interface {
 	Peek(key string, rate app.RateLimit) *limit.Cell
 	Refresh(ctx context.Context, cells []*limit.Cell)
+}
+
+// Meters lists what is counted; metering.Meters fills it.
+type Meters interface {
+	List(ctx context.Context, actor app.Actor) ([]app.Meter, error)
+}
+
+// MeterUsage reads usage of any meter; metering.Reports fills it.
+type MeterUsage interface {
+	Meter(ctx context.Context, actor app.Actor, query app.MeterQuery) (app.MeterReport, error)
+}
+
+// Rates lists what models cost the operator; margin.Rates fills it.
+type Rates interface {
+	List(ctx context.Context, actor app.Actor) ([]app.Rate, error)
+}
+
+// Quotas is what pages do with quotas.
+type Quotas interface {
+	// States tells how full each quota of the organization and of its keys is.
+	States(ctx context.Context, actor app.Actor, org app.OrgID) ([]QuotaState, error)
+	// Nearest lists the fullest quotas of all organizations, at most so many.
+	Nearest(ctx context.Context, actor app.Actor, most int) ([]QuotaState, error)
+	Overrides(ctx context.Context, actor app.Actor, org app.OrgID) ([]app.QuotaOverride, error)
+	PutOverride(ctx context.Context, actor app.Actor, override app.QuotaOverride) error
+	DeleteOverride(ctx context.Context, actor app.Actor, org app.OrgID, key app.KeyID, meter string, period app.QuotaPeriod) error
+	// Notices lists thresholds that were passed, newest first: of the
+	// organization, or of all when it is empty.
+	Notices(ctx context.Context, actor app.Actor, org app.OrgID, page app.Page) (app.List[app.QuotaNotice], error)
+}
+
+// QuotaState is how full one quota is.
+type QuotaState struct {
+	Org      app.OrgID
+	Key      app.KeyID // empty: the whole organization's
+	Quota    app.Quota
+	Override bool  // set for this organization or key, not by its plan
+	Used     int64 // settled; of the meter "cost" micros, as are the others
+	Reserved int64 // worst cases of what runs
+	Start    time.Time
+	ResetsAt time.Time      // zero: never
+	Zone     *time.Location // in which the period begins and ends; nil: UTC
+	// ExhaustedAt is when the limit is reached at the present pace; zero: not
+	// before the quota resets, or there is no pace yet.
+	ExhaustedAt time.Time
+}
+
+// Reservations lists reservations under way.
+type Reservations interface {
+	Open(ctx context.Context, actor app.Actor, org app.OrgID) ([]ReservationState, error)
+}
+
+// ReservationState is a reservation under way, and when its app told of it last.
+type ReservationState struct {
+	app.Reservation
+	HeardAt time.Time // zero: not since it was made
+}
+
+// Proofs is the ledger's proof; metering.Verifier fills it.
+type Proofs interface {
+	Last() Proof // its At is zero before the first run ended
+	Now(ctx context.Context, actor app.Actor) (Proof, error)
+}
+
+// Proof is what reading the whole ledger found.
+type Proof struct {
+	At       time.Time // when it ended
+	Took     time.Duration
+	Err      error // why the ledger could not be read; nil: it was
+	Replicas int64
+	Blocks   int64
+	Bytes    int64 // of blocks
+	Requests int64
+	Outcomes int64
+	Unknown  int64 // requests without an outcome
+	Events   int64
+	Holds    int64 // worst cases that nothing has settled yet
+	Faulty   int64
+	Faults   []metering.Fault // the first of them
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func (s *site) system(v *visit) error {
-	return v.render(systemPage(systemView{Page: s.page(v, "System", "system", "system"), Checks: s.checkRows(v.ctx()), Facts: s.aboutFacts(v)}))
+	return v.render(systemPage(systemView{Page: s.page(v, "System", "system", "system"), Checks: s.checkRows(v.ctx()), Facts: s.aboutFacts(v), Ledger: s.Proofs != nil}))
 }
 
 func (s *site) systemParts(ctx context.Context, v *visit) map[string]templ.Component {

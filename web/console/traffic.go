@@ -48,7 +48,7 @@ func (s *site) traffic(v *visit) error {
 
 func routeRowOf(r app.Route, used int64) routeRow {
 	return routeRow{Name: r.Name, Href: ui.Route(r.Name), Match: matchOf(r), Methods: orWords(r.Methods, "Any"), Upstream: r.Upstream, UpstreamHref: ui.Upstream(r.Upstream),
-		Auth: authOf(r), Limits: orText(ratesOf(r.RateLimits), "Of plan and key"), Requests: ui.Short(used)}
+		Auth: authOf(r), Limits: orText(ratesOf(r.RateLimits), "Of plan and key"), Requests: ui.Short(used), Egress: egressWords(r), Cost: routeCost(r)}
 }
 
 func matchOf(r app.Route) string {
@@ -134,7 +134,7 @@ func (s *site) upstreamCards(ctx context.Context, v *visit) ([]upstreamCard, err
 }
 
 func (s *site) upstreamCard(v *visit, u app.Upstream, health []AddressStatus) upstreamCard {
-	card := upstreamCard{Name: u.Name, Href: ui.Upstream(u.Name), Protocol: protocolOf(u), Check: checkOf(u)}
+	card := upstreamCard{Name: u.Name, Href: ui.Upstream(u.Name), Protocol: protocolOf(u), Check: checkOf(u), Credential: credentialOf(u)}
 	well := 0
 	for _, a := range health {
 		if a.Healthy {
@@ -217,8 +217,66 @@ func (s *site) routePage(v *visit) error {
 		{What: "Closed paths", Value: orWords(r.Closed, "None")}, {What: "Body", Value: "at most " + ui.Bytes(orNumber(r.BodyLimit, app.DefaultBodyLimit))}}},
 		{"Asks for", []capRow{{What: "Identified by", Value: authOf(r)}, {What: "Scopes", Value: orWords(r.Scopes, "None")}, {What: "Rate limits", Value: orText(ratesOf(r.RateLimits), "Those of plan and key")},
 			{What: "Weight", Value: ui.Plural(orNumber(r.Weight, app.DefaultWeight), "unit")}, {What: "Meters", Value: orWords(r.Meters, "requests, bytes, duration")}}},
-		{"Forwards", forwards(r)}}
+		{"Forwards", forwards(r)}, {"Costs", costsOf(r)}}
 	return v.render(detailPage(view))
+}
+
+// costsOf says what calls on the route cost the operator.
+func costsOf(r app.Route) []capRow {
+	rows := []capRow{{What: "A request", Value: "Nothing", Note: "drawn from budgets"}}
+	if r.Cost > 0 {
+		rows[0].Value = ui.Dollars(int64(r.Cost))
+	}
+	if r.Egress == nil {
+		return rows
+	}
+	rows = append(rows, capRow{What: "Paid API", Value: egressWords(r), Note: "the app's own calls, for the organization that it names"})
+	clamp := "Refused"
+	if r.Egress.Clamp {
+		clamp = "Shortened to what is left"
+	}
+	rows = append(rows, capRow{What: "Beyond a budget", Value: clamp})
+	if r.Egress.MaxOutput > 0 {
+		rows = append(rows, capRow{What: "Output reserved", Value: ui.Count(r.Egress.MaxOutput) + " tokens", Note: "where neither the call nor the price list says"})
+	}
+	return rows
+}
+
+// egressWords names the language of the paid API that a route calls.
+func egressWords(r app.Route) string {
+	if r.Egress == nil {
+		return ""
+	}
+	switch r.Egress.API {
+	case app.EgressOpenAI:
+		return "OpenAI"
+	case app.EgressAnthropic:
+		return "Anthropic"
+	}
+	return "HTTP"
+}
+
+// routeCost is what the list of routes says of cost.
+func routeCost(r app.Route) string {
+	cost := ""
+	if r.Cost > 0 {
+		cost = ui.Dollars(int64(r.Cost)) + " a request"
+	} else if r.Egress != nil && r.Egress.API != app.EgressHTTP {
+		cost = "by tokens"
+	}
+	return orText(cost, ui.Dash)
+}
+
+// credentialOf says which secret is put into requests, never the secret.
+func credentialOf(u app.Upstream) string {
+	if u.Credential == nil {
+		return ""
+	}
+	text := u.Credential.Header
+	if u.Credential.Hint != "" {
+		text += " …" + u.Credential.Hint
+	}
+	return text
 }
 
 func orNumber(n, none int64) int64 {
@@ -270,7 +328,7 @@ func (s *site) upstreamPage(v *visit) error {
 		most = ui.Count(u.MaxConnections) + " per address"
 	}
 	view.Groups = []factGroup{{"Connections", []capRow{{What: "Protocol", Value: card.Protocol}, {What: "Host header", Value: orText(u.HostHeader, "The client's")},
-		{What: "Connect timeout", Value: connect}, {What: "Connections", Value: most}}}, {"Health", []capRow{{What: "Check", Value: card.Check}, {What: "Used by", Value: s.usedBy(v, u.Name)}}}}
+		{What: "Connect timeout", Value: connect}, {What: "Connections", Value: most}, {What: "Credential", Value: orText(credentialOf(u), "The caller's"), Note: "never shown"}}}, {"Health", []capRow{{What: "Check", Value: card.Check}, {What: "Used by", Value: s.usedBy(v, u.Name)}}}}
 	return v.render(detailPage(view))
 }
 
@@ -343,6 +401,9 @@ func plainRoute(r app.Route) app.Route {
 
 func plainUpstream(u app.Upstream) app.Upstream {
 	u.ID, u.CreatedAt, u.UpdatedAt = "", time.Time{}, time.Time{}
+	if u.Credential != nil { // without a secret, applying keeps the stored one
+		u.Credential = &app.Credential{Header: u.Credential.Header, Prefix: u.Credential.Prefix}
+	}
 	return u
 }
 

@@ -95,6 +95,9 @@ func (a usageAsk) orgID() app.OrgID {
 }
 
 func (s *site) usage(v *visit) error {
+	if s.wantsMeter(v) {
+		return s.meterUsageOf(v, ui.PathUsage, nil)
+	}
 	return s.usageOf(v, s.usageAsk(v, ui.PathUsage, nil))
 }
 
@@ -102,6 +105,9 @@ func (s *site) orgUsage(v *visit) error {
 	o, err := s.org(v)
 	if err != nil {
 		return err
+	}
+	if s.wantsMeter(v) {
+		return s.meterUsageOf(v, ui.Org(o.Slug, "usage"), &o)
 	}
 	return s.usageOf(v, s.usageAsk(v, ui.Org(o.Slug, "usage"), &o))
 }
@@ -123,6 +129,9 @@ func (s *site) usageOf(v *visit, a usageAsk) error {
 		Empty: ui.Empty{Icon: "usage", Title: "Nothing was used in this period", ID: "usage-command", Command: "gatehouse usage --since 30d",
 			Text: "Each request that passes the gate is counted in the ledger, and appears here at once. The command line shows the same numbers."}}
 	view.Rows, view.More = usageRows(a, totals)
+	if view.Meter, err = s.meterChoice(v, ""); err != nil {
+		return err
+	}
 	if a.org != nil {
 		head := s.orgHead(v, *a.org, "usage")
 		view.Head, view.Page.Nav, view.Page.Title = &head, "orgs", "Usage of "+a.org.Name

@@ -108,6 +108,9 @@ func usageRows(a usageAsk, totals []usageTotal) (rows []usageRow, more string) {
 }
 
 func (s *site) usageCSV(v *visit) error {
+	if s.wantsMeter(v) {
+		return s.exportMeter(v, ui.PathUsage, nil, "usage")
+	}
 	return s.exportUsage(v, s.usageAsk(v, ui.PathUsage, nil), "usage")
 }
 
@@ -115,6 +118,9 @@ func (s *site) orgUsageCSV(v *visit) error {
 	o, err := s.org(v)
 	if err != nil {
 		return err
+	}
+	if s.wantsMeter(v) {
+		return s.exportMeter(v, ui.Org(o.Slug, "usage"), &o, "usage-"+o.Slug)
 	}
 	return s.exportUsage(v, s.usageAsk(v, ui.Org(o.Slug, "usage"), &o), "usage-"+o.Slug)
 }

@@ -218,3 +218,17 @@ func Money(dollars string) string {
 	}
 	return "$" + dollars
 }
+
+// Dollars writes micros as money, with the cents and as many more decimals as
+// a small amount needs: $12.34, $0.0042, −$3.00.
+func Dollars(micros int64) string {
+	sign, abs := "", uint64(micros)
+	if micros < 0 {
+		sign, abs = "−", -abs
+	}
+	cents := fmt.Sprintf("%02d", abs%1_000_000/10_000)
+	if rest := abs % 10_000; rest > 0 && abs < 1_000_000 {
+		cents = strings.TrimRight(fmt.Sprintf("%06d", abs%1_000_000), "0")
+	}
+	return sign + "$" + Count(int64(abs/1_000_000)) + "." + cents
+}

@@ -17,6 +17,10 @@ func iconPath(name string) string {
 		return "M2.5 14V5l4-2.5v11.5M6.5 6h7v8M9 9h2m-2 2.5h2M1.5 14h13"
 	case "usage":
 		return "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11M8 4.8V8l2.3 1.6"
+	case "money":
+		return "M8 2v12M11 4.8c-.7-.7-1.7-1.1-3-1.1-1.9 0-3.1.9-3.1 2.200 0 3 6.3 1.4 6.3 4.4 0 1.3-1.3 2.1-3.2 2.1-1.5 0-2.7-.5-3.4-1.3"
+	case "ledger":
+		return "M3.5 2.5h9v11h-9zM6 5.5h4M6 8h4m-4 2.5h2.5"
 	case "traffic":
 		return "M2 5h9l-2.5-2.5M14 11H5l2.5 2.5"
 	case "plans":
@@ -78,7 +82,7 @@ func Icon(name string) templ.Component {
 		var templ_7745c5c3_Var2 string
 		templ_7745c5c3_Var2, templ_7745c5c3_Err = templ.ResolveAttributeValue(iconPath(name))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/ui/icon.templ`, Line: 46, Col: 169}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/ui/icon.templ`, Line: 50, Col: 169}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ_7745c5c3_Var2)
 		if templ_7745c5c3_Err != nil {

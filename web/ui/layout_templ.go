@@ -32,7 +32,7 @@ type Gate struct {
 // Page is what the frame of a signed-in page needs.
 type Page struct {
 	Title  string
-	Nav    string // the job that the page belongs to: overview, orgs, usage, traffic, plans, system
+	Nav    string // the job that the page belongs to: overview, orgs, usage, money, traffic, plans, system
 	Assets Assets
 	Theme  string // light, dark, or empty for the system's choice
 	Viewer Viewer
@@ -56,7 +56,7 @@ type navItem struct{ id, path, label string }
 
 func navItems() []navItem {
 	return []navItem{
-		{"overview", PathOverview, "Overview"}, {"orgs", PathOrgs, "Organizations"}, {"usage", PathUsage, "Usage"},
+		{"overview", PathOverview, "Overview"}, {"orgs", PathOrgs, "Organizations"}, {"usage", PathUsage, "Usage"}, {"money", PathRates, "Money"},
 		{"traffic", PathTraffic, "Traffic"}, {"plans", PathPlans, "Plans and limits"}, {"system", PathSystem, "System"},
 	}
 }

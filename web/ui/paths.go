@@ -21,9 +21,12 @@ const (
 	PathNewOrg      = "/console/orgs/new"
 	PathUsage       = "/console/usage"
 	PathUsageCSV    = "/console/usage.csv"
+	PathMeters      = "/console/usage/meters"
+	PathRates       = "/console/money/rates"
 	PathTraffic     = "/console/traffic"
 	PathPlans       = "/console/plans"
 	PathSystem      = "/console/system"
+	PathLedger      = "/console/system/ledger"
 	PathKeys        = "/console/system/keys"
 	PathSessions    = "/console/system/sessions"
 	PathPassword    = "/console/system/password"
@@ -38,7 +41,7 @@ func SignInLink(token string) string { return With(PathSignInLink, "token", toke
 func Claim(token string) string { return With(PathClaim, "token", token) }
 
 // Org is the path of an organization's page; tab is "", "keys", "usage",
-// "limits" or "settings", or an act such as "suspend".
+// "quotas", "limits" or "settings", or an act such as "suspend".
 func Org(slug, tab string) string {
 	path := PathOrgs + "/" + url.PathEscape(slug)
 	if tab != "" {
@@ -54,6 +57,12 @@ func Keys(slug string) string {
 		return PathKeys
 	}
 	return Org(slug, "keys")
+}
+
+// Quota is the path of an act on one quota of an organization, or of one of
+// its keys: "edit" or "remove".
+func Quota(slug, act string, key app.KeyID, meter string, period app.QuotaPeriod) string {
+	return With(Org(slug, "quotas/"+act), "key", string(key), "meter", meter, "period", string(period))
 }
 
 // NewKey is the path of the form that makes a key.

@@ -1,0 +1,359 @@
+package console
+
+import (
+	"cmp"
+	"encoding/csv"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/app"
+	"gatehouse/web/ui"
+)
+
+// meterAsk is what a meter's page was asked for, all of it in its address.
+type meterAsk struct {
+	path   string
+	org    *app.Org // nil: all
+	meter  app.Meter
+	period period
+	step   string
+	asked  string // step as asked for
+	group  string // "org", "key", "route" or a dimension
+	zone   string // as asked for; empty: the browser's
+}
+
+func (s *site) wantsMeter(v *visit) bool { return s.MeterUsage != nil && v.query("meter") != "" }
+
+// meterChoice picks what a usage page shows: requests by how they were
+// answered, or one meter.
+func (s *site) meterChoice(v *visit, now string) (*ui.Select, error) {
+	if s.MeterUsage == nil {
+		return nil, nil
+	}
+	list, err := s.meters(v)
+	menu := &ui.Select{Name: "meter", Label: "Meter", Value: now, Apply: true, Options: []ui.Option{{Label: "Requests by answer"}}}
+	for _, m := range list {
+		menu.Options = append(menu.Options, ui.Option{Value: m.Slug, Label: m.Name})
+	}
+	return menu, err
+}
+
+func (s *site) meterAsk(v *visit, path string, org *app.Org) (meterAsk, error) {
+	zone, named := v.zone, v.query("tz")
+	if chosen, ok := zoneNamed(named); ok {
+		zone = chosen
+	} else {
+		named = ""
+	}
+	list, err := s.meters(v)
+	at := slices.IndexFunc(list, func(m app.Meter) bool { return m.Slug == v.query("meter") })
+	if err != nil {
+		return meterAsk{}, err
+	}
+	if at < 0 {
+		return meterAsk{}, app.NotFound("meter")
+	}
+	a := meterAsk{path: path, org: org, meter: list[at], zone: named, asked: v.query("step"), group: v.query("group")}
+	a.period = meterPeriodOf(v.query("period"), v.now, zone)
+	a.step = a.period.stepOf(a.asked)
+	a.period = a.period.stepped(a.step)
+	if !slices.ContainsFunc(a.groups(), func(o ui.Option) bool { return o.Value == a.group }) {
+		a.group = a.groups()[0].Value
+	}
+	return a, nil
+}
+
+// groups are what the meter's usage can be grouped by, the usual one first.
+func (a meterAsk) groups() []ui.Option {
+	options := []ui.Option{{Value: "org", Label: "By organization"}, {Value: "route", Label: "By route"}}
+	if a.org != nil {
+		options[0] = ui.Option{Value: "key", Label: "By key"}
+	}
+	for _, d := range a.meter.Dimensions {
+		options = append(options, ui.Option{Value: d, Label: "By " + strings.ReplaceAll(d, "_", " ")})
+	}
+	return options
+}
+
+func (a meterAsk) groupHead() string {
+	if a.group == "org" || a.group == "key" || a.group == "route" {
+		return groupHead(a.group)
+	}
+	return sentenceCase(strings.ReplaceAll(a.group, "_", " "))
+}
+
+// pairs are the parameters of the address, without the period.
+func (a meterAsk) pairs() []string {
+	return []string{"meter", a.meter.Slug, "group", unless(a.group, a.groups()[0].Value), "step", unless(a.step, a.period.usualStep()), "tz", a.zone}
+}
+
+func (a meterAsk) query() app.MeterQuery {
+	q := app.MeterQuery{Meter: a.meter.Slug, Since: a.period.since(), Until: a.period.until(), Zone: a.period.Zone}
+	if a.org != nil {
+		q.Org = a.org.ID
+	}
+	return q
+}
+
+// perStep is the query cut into the ledger's steps, from which those of the
+// chart are folded: hours begin elsewhere where a zone is not whole hours from UTC.
+func (a meterAsk) perStep() app.MeterQuery {
+	q := a.query()
+	q.Step = a.step
+	if a.step == app.StepHour && a.period.step() != time.Hour && additive(a.meter) {
+		q.Step = app.StepBucket
+	}
+	return q
+}
+
+func (s *site) meterUsageOf(v *visit, path string, org *app.Org) error {
+	a, err := s.meterAsk(v, path, org)
+	if err != nil {
+		return err
+	}
+	whole, err := s.MeterUsage.Meter(v.ctx(), v.actor, a.query())
+	if err != nil {
+		return err
+	}
+	groups, err := s.meterGroups(v, a)
+	if err != nil {
+		return err
+	}
+	chart, err := s.meterChart(v, a, groups)
+	if err != nil {
+		return err
+	}
+	view := meterUsageView{Page: s.page(v, "Usage of "+a.meter.Name, "usage"), Action: path, Chart: chart, About: aboutMeter(a.meter),
+		Subtitle: joinSome(" · ", "All organizations", a.period.Words, "times in "+a.period.Zone.String()), RowsOf: a.groupHead(), ValueHead: valueHead(a.meter),
+		Hidden: []hiddenField{{"period", unless(a.period.Key, defaultPeriod)}}, CSV: ui.With(path+".csv", append([]string{"period", unless(a.period.Key, defaultPeriod)}, a.pairs()...)...),
+		Range: meterRange(a), Group: ui.Select{Name: "group", Label: "Group by", Value: a.group, Apply: true, Options: a.groups()},
+		Step: a.period.stepChoice(a.step), Zone: zoneChoice(v, usageAsk{period: a.period}), Empty: meterEmpty(a)}
+	if view.Meter, err = s.meterChoice(v, a.meter.Slug); err != nil {
+		return err
+	}
+	view.fill(a, whole.Rows, groups)
+	if org != nil {
+		head := s.orgHead(v, *org, "usage")
+		view.Head, view.Page.Nav, view.Page.Title = &head, "orgs", a.meter.Name+" of "+org.Name
+	}
+	return v.render(meterUsagePage(view))
+}
+
+// meterRange are the periods; the step is left to the period that is gone to.
+func meterRange(a meterAsk) ui.Choices {
+	pairs := a.pairs()
+	pairs[5] = ""
+	choices := a.period.choices(a.path, pairs...)
+	year := ui.Choice{Label: "12 months", Current: a.period.Key == "year", Href: ui.With(a.path, append([]string{"period", "year"}, pairs...)...)}
+	choices.Items = append(choices.Items, year)
+	return choices
+}
+
+func valueHead(m app.Meter) string {
+	switch m.Aggregation {
+	case app.AggregationUnique:
+		return "Different values"
+	case app.AggregationMax:
+		return "Largest"
+	case app.AggregationLatest:
+		return "Latest"
+	}
+	return orText(sentenceCase(unitsOf(m)), m.Name)
+}
+
+func aboutMeter(m app.Meter) string {
+	text := "Counted by the gate itself"
+	if m.EventType != "" {
+		text = "From events of the type " + m.EventType
+		if m.BuiltIn {
+			text = "Counted by the gate, and from events of the type " + m.EventType
+		}
+	}
+	return text + "; sums of 15-minute buckets of the ledger. Estimated are uses whose true quantity nobody said, such as those of a call that was cut off."
+}
+
+// meterGroup is one group's usage in the whole period.
+type meterGroup struct {
+	usageTotal
+	value, estimated int64
+}
+
+// meterGroups sums the period per group, the most first, and finds the names
+// of the first ones.
+func (s *site) meterGroups(v *visit, a meterAsk) ([]meterGroup, error) {
+	q := a.query()
+	q.Group = []string{a.group}
+	report, err := s.MeterUsage.Meter(v.ctx(), v.actor, q)
+	if err != nil {
+		return nil, err
+	}
+	rows := slices.SortedFunc(slices.Values(report.Rows), func(x, y app.MeterRow) int {
+		return cmp.Or(cmp.Compare(y.Value, x.Value), cmp.Compare(x.Group[a.group], y.Group[a.group]))
+	})
+	plain := make([]app.UsageRow, len(rows))
+	for i, row := range rows {
+		plain[i].Group = row.Group[a.group]
+	}
+	named, err := s.nameGroups(v, usageAsk{org: a.org, group: a.group, period: a.period}, plain, maxUsageRows)
+	groups := make([]meterGroup, len(named))
+	for i, t := range named {
+		if t.name == "" {
+			t.name, t.sub = "Without", "no "+strings.ToLower(a.groupHead())+" was told"
+		}
+		groups[i] = meterGroup{usageTotal: t, value: rows[i].Value, estimated: rows[i].Estimated}
+	}
+	return groups, err
+}
+
+// meterChart draws the meter per step: the largest groups apart, if they add
+// up to the whole.
+func (s *site) meterChart(v *visit, a meterAsk, groups []meterGroup) (usageChart, error) {
+	card := usageChart{Title: a.meter.Name + " " + a.period.Title, Chart: ui.Chart{ID: "meter", First: "From (" + a.period.Zone.String() + ")", Unit: axisOf(a.meter)}}
+	all, any, err := s.meterSlots(v, a, a.perStep())
+	if err != nil {
+		return card, err
+	}
+	if !any {
+		card.Empty = "Nothing to show: no use of this meter in this period."
+		return card, nil
+	}
+	if !additive(a.meter) {
+		card.Chart.Series = []ui.Series{{Name: valueHead(a.meter), Class: groupClasses[0]}}
+		a.fill(&card.Chart, [][]int64{all})
+		return card, nil
+	}
+	values := [][]int64{}
+	for _, g := range groups {
+		if len(values) == topGroups || g.value <= 0 {
+			break
+		}
+		if g.Group == "" {
+			continue // cannot be asked for alone: it is part of the rest
+		}
+		own, _, err := s.meterSlots(v, a, a.only(g.Group))
+		if err != nil {
+			return card, err
+		}
+		card.Chart.Series = append(card.Chart.Series, ui.Series{Name: shorten(g.name), Class: groupClasses[len(values)]})
+		values = append(values, own)
+	}
+	if len(groups) > len(values) {
+		name := "All others"
+		if len(values) == 0 {
+			name = "All"
+		}
+		card.Chart.Series = append(card.Chart.Series, ui.Series{Name: name, Class: "s-rest"})
+		values = append(values, others(all, values))
+	}
+	a.fill(&card.Chart, values)
+	return card, nil
+}
+
+// only is the query per step of one group.
+func (a meterAsk) only(group string) app.MeterQuery {
+	q := a.perStep()
+	if a.group == "org" {
+		q.Org = app.OrgID(group)
+	} else {
+		q.Filter = map[string]string{a.group: group}
+	}
+	return q
+}
+
+func (s *site) meterSlots(v *visit, a meterAsk, q app.MeterQuery) (values []int64, any bool, err error) {
+	report, err := s.MeterUsage.Meter(v.ctx(), v.actor, q)
+	values = make([]int64, len(a.period.Slots))
+	for _, row := range report.Rows {
+		any = any || row.Value != 0
+		if i := a.period.slot(row.Start); i >= 0 {
+			values[i] += row.Value
+		}
+	}
+	return values, any, err
+}
+
+func (a meterAsk) fill(c *ui.Chart, values [][]int64) {
+	c.Label = fmt.Sprintf("%s %s, %s, times in %s", a.meter.Name, a.period.Title, a.period.Words, a.period.Zone)
+	c.Rest = a.period.Words + " · times in " + a.period.Zone.String()
+	for i, start := range a.period.Slots {
+		end := a.period.End
+		if i+1 < len(a.period.Slots) {
+			end = a.period.Slots[i+1]
+		}
+		step := ui.Step{Partial: start.Before(a.period.Now) && end.After(a.period.Now)}
+		step.Label, step.Tick, step.Minor = a.period.stepLabels(a.step, i)
+		for _, series := range values {
+			step.Values = append(step.Values, float64(series[i]))
+			step.Texts = append(step.Texts, quantity(a.meter, series[i]))
+		}
+		c.Steps = append(c.Steps, step)
+	}
+}
+
+// fill puts the table and the figures into the view.
+func (view *meterUsageView) fill(a meterAsk, whole []app.MeterRow, groups []meterGroup) {
+	var total, estimated int64
+	for _, row := range whole {
+		total, estimated = row.Value, row.Estimated
+	}
+	view.Total, view.Estimated = quantity(a.meter, total), ui.Count(estimated)
+	for _, g := range groups[:min(len(groups), maxUsageRows)] {
+		row := meterRow{Name: g.name, Sub: g.sub, Href: g.href, Value: quantity(a.meter, g.value), Share: ui.Dash, Estimated: ui.Count(g.estimated)}
+		if additive(a.meter) {
+			row.Share = ui.Percent(g.value, total) + "\u00a0%"
+		}
+		view.Rows = append(view.Rows, row)
+	}
+	if len(groups) > maxUsageRows {
+		view.More = fmt.Sprintf("The %d largest of %s. The export holds them all.", maxUsageRows, ui.Count(int64(len(groups))))
+	}
+}
+
+// meterEmpty teaches how usage of the meter comes about.
+func meterEmpty(a meterAsk) ui.Empty {
+	empty := ui.Empty{Icon: "usage", Title: "Nothing was used in this period", ID: "usage-command", Command: "gatehouse usage --since 30d",
+		Text: "The gate counts this meter by itself, as requests pass."}
+	if a.meter.EventType == "" {
+		return empty
+	}
+	org := "ORG_ID"
+	if a.org != nil {
+		org = string(a.org.ID)
+	}
+	data := ""
+	if a.meter.Value != "" {
+		data = fmt.Sprintf(`"%s":1`, a.meter.Value)
+	}
+	empty.Text = "Your app tells of what only it knows with events. Each is counted once, however often it is sent: its id and source name it."
+	empty.Command = fmt.Sprintf(`curl -H "Authorization: Bearer $GATEHOUSE_KEY" -H "Content-Type: application/cloudevents+json" %s/v1/events -d '{"specversion":"1.0","id":"1","source":"app","type":"%s","subject":"%s","data":{%s}}'`,
+		"$GATEHOUSE_URL", a.meter.EventType, org, data)
+	return empty
+}
+
+// exportMeter answers the meter's usage per group and step as a file.
+func (s *site) exportMeter(v *visit, path string, org *app.Org, name string) error {
+	a, err := s.meterAsk(v, path, org)
+	if err != nil {
+		return err
+	}
+	q := a.query()
+	q.Step, q.Group = a.step, []string{a.group}
+	report, err := s.MeterUsage.Meter(v.ctx(), v.actor, q)
+	if err != nil {
+		return err
+	}
+	header := v.w.Header()
+	header.Set("Content-Type", "text/csv; charset=utf-8")
+	header.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", fmt.Sprintf("%s-%s-%s.csv", name, a.meter.Slug, a.period.since().Format("2006-01-02"))))
+	out := csv.NewWriter(v.w)
+	out.Write([]string{"from", "meter", a.group, "value", "unit", "estimated"})
+	for _, row := range report.Rows {
+		out.Write([]string{row.Start.In(a.period.Zone).Format(time.RFC3339), a.meter.Slug, cell(row.Group[a.group]),
+			strconv.FormatInt(row.Value, 10), cell(a.meter.Unit), strconv.FormatInt(row.Estimated, 10)})
+	}
+	out.Flush()
+	return nil // an error of the writer means that the browser is gone
+}
