@@ -42,7 +42,9 @@ func (n *node) request(ctx context.Context, line *quota.Line, w *truth, random *
 	}
 	w.add(worst)
 	ticket, err := n.count(ctx, &h, "key_1", now)
-	if err != nil { // it was never forwarded; whether its intent is written is not known
+	if err != nil { // it was never forwarded; its intent may be written all the same
+		w.add(-worst)
+		n.settle(ticket, &h)
 		return false, err
 	}
 	w.add(used - worst)

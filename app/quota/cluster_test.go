@@ -1,0 +1,185 @@
+package quota_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gatehouse/app"
+	"gatehouse/app/metering"
+	"gatehouse/app/quota"
+	"gatehouse/store"
+	"gatehouse/store/storetest"
+)
+
+// mortal is a store that a process reaches no more once it is dead.
+type mortal struct {
+	*store.Ledger
+	dead atomic.Bool
+}
+
+var errDead = errors.New("the process is dead")
+
+func (m *mortal) AppendBlock(ctx context.Context, replica, seq int64, body []byte) error {
+	if m.dead.Load() {
+		return errDead
+	}
+	return m.Ledger.AppendBlock(ctx, replica, seq, body)
+}
+
+func (m *mortal) ApplyUsage(ctx context.Context, u app.UsageApply) (bool, error) {
+	if m.dead.Load() {
+		return false, errDead
+	}
+	return m.Ledger.ApplyUsage(ctx, u)
+}
+
+func (m *mortal) Beat(ctx context.Context, replica int64) error {
+	if m.dead.Load() {
+		return errDead
+	}
+	return m.Ledger.Beat(ctx, replica)
+}
+
+func (m *mortal) Grant(ctx context.Context, replica int64, claims []app.QuotaClaim) ([]app.QuotaLoan, error) {
+	if m.dead.Load() {
+		return nil, errDead
+	}
+	return m.Ledger.Grant(ctx, replica, claims)
+}
+
+func (m *mortal) GiveBack(ctx context.Context, replica int64, list []app.QuotaReturn) ([]app.QuotaReturned, error) {
+	if m.dead.Load() {
+		return nil, errDead
+	}
+	return m.Ledger.GiveBack(ctx, replica, list)
+}
+
+// member starts one replica of a cluster on PostgreSQL. Others take over after
+// three seconds of silence.
+func member(t *testing.T, dsn string, replicas int) (*node, *mortal) {
+	t.Helper()
+	m := &mortal{Ledger: openStore(t, store.Options{DSN: dsn})}
+	n := &node{store: m.Ledger}
+	ledger, err := metering.Open(t.Context(), metering.Options{Store: m, TakeOver: 200 * time.Millisecond, DeadAfter: 3 * time.Second})
+	if err != nil {
+		t.Fatalf("open the meter: %v", err)
+	}
+	n.ledger = ledger
+	n.engine = quota.New(quota.Options{Store: m, Replica: ledger.Replica, Alive: ledger.Alive, Replicas: func() int { return replicas }})
+	ctx, end := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); n.engine.Run(ctx) }()
+	n.end = func() { end(); <-done }
+	t.Cleanup(func() {
+		if !m.dead.Load() {
+			n.close()
+		}
+	})
+	return n, m
+}
+
+// hammer sends requests until it is told to stop. While something is away it
+// tries again in a moment, as a client would.
+func (n *node) hammer(ctx context.Context, line *quota.Line, w *truth, random *rand.Rand) {
+	for ctx.Err() == nil {
+		if passed, err := n.request(ctx, line, w, random); !passed && !app.IsKind(err, app.KindCancelled) {
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}
+}
+
+// TestAHardCapHoldsOverReplicas has four replicas share a cap on PostgreSQL,
+// which stops and starts again meanwhile; one of them dies, and the others
+// take over what it left.
+func TestAHardCapHoldsOverReplicas(t *testing.T) {
+	seeds := 1
+	if long() {
+		seeds = 20
+	}
+	for seed := range seeds {
+		cluster(t, uint64(seed))
+	}
+}
+
+func cluster(t *testing.T, seed uint64) {
+	const ceiling, replicas, goroutines = 1_000_000, 4, 25
+	server, dsn := storetest.NewPostgres(t)
+	w := &truth{cap: ceiling}
+	plan := planOf(app.Quota{Meter: "tokens", Limit: ceiling, Period: app.PeriodLifetime})
+	var (
+		nodes   []*node
+		mortals []*mortal
+		wait    sync.WaitGroup
+	)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	for i := range replicas {
+		n, m := member(t, dsn, replicas)
+		nodes, mortals = append(nodes, n), append(mortals, m)
+		line := n.engine.Book(acmeOrg(), plan, nil).Line("key_1", "tokens")
+		for g := range goroutines {
+			wait.Go(func() { n.hammer(ctx, line, w, rand.New(rand.NewPCG(seed, uint64(i*goroutines+g)))) })
+		}
+	}
+	stopWatching := watch(t, nodes[0].store, ceiling)
+	await(t, "some usage", func() bool { return w.granted.Load() > ceiling/20 })
+	mortals[3].dead.Store(true) // with what it was lent, and what it holds
+	server.Stop()
+	before := w.granted.Load()
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if before > ceiling*9/10 {
+		t.Fatalf("%d of the cap was used before PostgreSQL stopped: nothing is shown", before)
+	}
+	await(t, "the cap", func() bool {
+		list, err := nodes[0].store.AccountStates(ctx, acme, time.Now())
+		return err == nil && len(list) == 1 && list[0].Spent >= ceiling*97/100
+	})
+	stop()
+	wait.Wait()
+	stopWatching()
+	for _, n := range nodes[:3] {
+		if err := n.close(); err != nil { // a connection from before the stop; the next process goes on
+			t.Logf("close: %v", err)
+		}
+	}
+	last, _ := member(t, dsn, 1)
+	await(t, "what the dead left", func() bool {
+		a := states(t, last.store, time.Now())[0]
+		return a.Held == 0 && a.Leased == 0
+	})
+	if w.over.Load() > 0 {
+		t.Errorf("%d beyond the cap at one moment", w.over.Load())
+	}
+	a := states(t, last.store, time.Now())[0]
+	if a.Spent > ceiling || a.Spent < ceiling*97/100 {
+		t.Errorf("the account says %+v", a)
+	}
+	t.Logf("%d used before the stop", before)
+	t.Logf("%d requests; %d of %d spent, %d by the requests' own count", w.asked.Load(), a.Spent, ceiling, w.granted.Load())
+	proof, err := metering.Check(t.Context(), last.store)
+	if err != nil {
+		t.Errorf("proof: %v %+v", err, proof)
+	}
+}
+
+// await waits for what other goroutines bring about.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(2 * time.Minute)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
