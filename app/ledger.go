@@ -61,3 +61,9 @@ type LedgerWalk struct {
 	Held     func(replica int64, d Draw) error // what a replica's requests hold of an account
 	Account  func(AccountState) error
 }
+
+// LedgerRemains is what a fenced replica left.
+type LedgerRemains struct {
+	Replica LedgerReplica
+	Held    []Draw // what its applied blocks hold of accounts; sorted
+}

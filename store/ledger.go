@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"sync"
 	"time"
 
 	"gatehouse/app"
@@ -22,6 +23,9 @@ type Ledger struct {
 	db          *Store
 	appendBlock *sql.Stmt // SQLite: prepared once; PostgreSQL: nil, pgx keeps it
 	checkpoints *checkpoints
+
+	mu   sync.Mutex
+	mine map[int64]bool // replicas that this process has opened
 }
 
 // OpenLedger opens the ledger that belongs to the store with the same options
@@ -35,7 +39,7 @@ func OpenLedger(ctx context.Context, o Options) (*Ledger, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	l := &Ledger{db: s}
+	l := &Ledger{db: s, mine: map[int64]bool{}}
 	if err := l.connect(ctx, o); err != nil {
 		return nil, cannotOpen(s.Engine(), err)
 	}
@@ -72,7 +76,7 @@ func (l *Ledger) prepare(ctx context.Context) (err error) {
 		return nil
 	}
 	l.checkpoints = startCheckpoints(l.db)
-	l.appendBlock, err = l.db.write.PrepareContext(ctx, appendBlockText)
+	l.appendBlock, err = l.db.write.PrepareContext(ctx, appendBlockText(""))
 	return err
 }
 
@@ -127,22 +131,28 @@ func each(t *tx, scan func(scanner) error, query string, args ...any) error {
 	return found.Err()
 }
 
-const replicaColumns = `id, node, sync, started_at, closed_at, link_replica, link_seq, link_hash, applied_seq, applied_hash`
+const replicaColumns = `id, node, sync, started_at, closed_at, link_replica, link_seq, link_hash, applied_seq, applied_hash,
+	fenced_at, seen_at, open_from, answered`
 
 func scanReplica(row scanner) (app.LedgerReplica, error) {
 	var (
-		r                 app.LedgerReplica
-		started, closed   int64
-		linked, appliedTo []byte
+		r                             app.LedgerReplica
+		started, closed, fenced, seen int64
+		linked, appliedTo             []byte
 	)
-	err := row.Scan(&r.ID, &r.Node, &r.Sync, &started, &closed,
-		&r.Link.Replica, &r.Link.Seq, &linked, &r.Applied.Seq, &appliedTo)
-	r.StartedAt = time.UnixMilli(started).UTC()
-	if closed != 0 {
-		r.ClosedAt = time.UnixMilli(closed).UTC()
-	}
+	err := row.Scan(&r.ID, &r.Node, &r.Sync, &started, &closed, &r.Link.Replica, &r.Link.Seq, &linked,
+		&r.Applied.Seq, &appliedTo, &fenced, &seen, &r.OpenFrom, &r.Answered)
+	r.StartedAt, r.ClosedAt, r.FencedAt, r.SeenAt = time.UnixMilli(started).UTC(), timeOrZero(closed), timeOrZero(fenced), timeOrZero(seen)
 	r.Applied.Replica = r.ID
 	copy(r.Link.Hash[:], linked)
 	copy(r.Applied.Hash[:], appliedTo)
 	return r, err
+}
+
+// timeOrZero is a column's time, where 0 is none.
+func timeOrZero(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
 }

@@ -15,7 +15,12 @@ import (
 // that the next try uses another.
 const commitTimeout = 5 * time.Second
 
-const appendBlockText = `INSERT INTO main.usage_block (replica, seq, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+// appendBlockText writes nothing once the replica is fenced. Whoever fences it
+// waits for blocks that are being written, and they for him (see Fence).
+func appendBlockText(lock string) string {
+	return `INSERT INTO main.usage_block (replica, seq, body)
+		SELECT id, $2, $3 FROM main.usage_replica WHERE id = $1 AND fenced_at = 0` + lock + ` ON CONFLICT DO NOTHING`
+}
 
 // OpenReplica starts a chain: it gives the replica the next id, and a link to
 // the last block of the newest replica that wrote one.
@@ -23,6 +28,9 @@ func (l *Ledger) OpenReplica(ctx context.Context, r app.LedgerReplica) (app.Ledg
 	for {
 		opened, err := l.openReplica(ctx, r)
 		if !isUnique(err) { // two processes of PostgreSQL may take the same number
+			l.mu.Lock()
+			l.mine[opened.ID] = err == nil
+			l.mu.Unlock()
 			return opened, err
 		}
 	}
@@ -36,8 +44,8 @@ func (l *Ledger) openReplica(ctx context.Context, r app.LedgerReplica) (app.Ledg
 		if err = t.row(`SELECT COALESCE(MAX(id), 0) + 1 FROM usage_replica`).Scan(&r.ID); err != nil {
 			return err
 		}
-		_, err = t.exec(`INSERT INTO main.usage_replica (`+replicaColumns+`) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, 0, $8)`,
-			r.ID, r.Node, r.Sync, r.StartedAt.UnixMilli(), r.Link.Replica, r.Link.Seq, r.Link.Hash[:], r.Applied.Hash[:])
+		_, err = t.exec(`INSERT INTO main.usage_replica (`+replicaColumns+`) VALUES ($1, $2, $3, $4, 0, $5, $6, $7, 0, $8, 0, `+l.clock(`$9`)+`, 1, -1)`,
+			r.ID, r.Node, r.Sync, r.StartedAt.UnixMilli(), r.Link.Replica, r.Link.Seq, r.Link.Hash[:], r.Applied.Hash[:], l.db.now().UnixMilli())
 		return err
 	})
 	return r, err
@@ -57,7 +65,19 @@ func (t *tx) lastBlock() (link app.LedgerLink, err error) {
 // CloseReplica notes that the replica ended and writes no more.
 func (l *Ledger) CloseReplica(ctx context.Context, id int64) error {
 	return l.db.system(ctx, ledgerReason, func(t *tx) error {
-		n, err := t.exec(`UPDATE main.usage_replica SET closed_at = $2 WHERE id = $1`, id, l.db.now().UnixMilli())
+		n, err := t.exec(`UPDATE main.usage_replica SET closed_at = `+l.clock(`$2`)+` WHERE id = $1`, id, l.db.now().UnixMilli())
+		if err = touched("replica", n, err); err != nil {
+			return err
+		}
+		return t.forgetReplica(id)
+	})
+}
+
+// NoteAnswered notes how many successful answers the gate gave by its own
+// count.
+func (l *Ledger) NoteAnswered(ctx context.Context, id, answered int64) error {
+	return l.db.system(ctx, ledgerReason, func(t *tx) error {
+		n, err := t.exec(`UPDATE main.usage_replica SET answered = $2 WHERE id = $1`, id, answered)
 		return touched("replica", n, err)
 	})
 }
@@ -65,6 +85,7 @@ func (l *Ledger) CloseReplica(ctx context.Context, id int64) error {
 // AppendBlock writes a block in a transaction of its own; it is durable when
 // this returns nil. The same block again is no error, so a lost answer is
 // asked for by writing again; another block in its place is ledger_conflict.
+// Once somebody has fenced the replica it is ledger_fenced.
 func (l *Ledger) AppendBlock(ctx context.Context, replica, seq int64, body []byte) error {
 	ctx, cancel := l.commitContext(ctx)
 	defer cancel()
@@ -75,15 +96,29 @@ func (l *Ledger) AppendBlock(ctx context.Context, replica, seq int64, body []byt
 	if n, err := result.RowsAffected(); err != nil || n == 1 {
 		return err
 	}
-	var there []byte
-	err = l.db.write.QueryRowContext(ctx, `SELECT body FROM usage_block WHERE replica = $1 AND seq = $2`, replica, seq).Scan(&there)
-	if err == nil && !bytes.Equal(there, body) {
-		err = app.Conflict("ledger_conflict", "Block %d of replica %d was written by somebody else; restart to begin a new chain.", seq, replica)
-	}
-	if err != nil {
+	return l.whyNot(ctx, replica, seq, body)
+}
+
+// whyNot says why a block was not inserted: it is there already, another is in
+// its place, or the replica is fenced.
+func (l *Ledger) whyNot(ctx context.Context, replica, seq int64, body []byte) error {
+	var (
+		fenced int64
+		there  []byte
+	)
+	err := l.db.write.QueryRowContext(ctx, `SELECT r.fenced_at, b.body FROM usage_replica r
+		LEFT JOIN usage_block b ON b.replica = r.id AND b.seq = $2 WHERE r.id = $1`, replica, seq).Scan(&fenced, &there)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return app.NotFound("replica")
+	case err != nil:
 		return asAppError(ctx, err)
+	case there != nil && bytes.Equal(there, body):
+		return nil
+	case fenced != 0:
+		return fencedError(replica)
 	}
-	return nil
+	return app.Conflict("ledger_conflict", "Block %d of replica %d was written by somebody else; restart to begin a new chain.", seq, replica)
 }
 
 func (l *Ledger) insertBlock(ctx context.Context, replica, seq int64, body []byte) (sql.Result, error) {
@@ -91,7 +126,7 @@ func (l *Ledger) insertBlock(ctx context.Context, replica, seq int64, body []byt
 		l.checkpoints.written()
 		return l.appendBlock.ExecContext(ctx, replica, seq, body)
 	}
-	return l.db.write.ExecContext(ctx, appendBlockText, replica, seq, body)
+	return l.db.write.ExecContext(ctx, appendBlockText(keyShare), replica, seq, body)
 }
 
 // commitContext bounds a commit on PostgreSQL. On SQLite it cannot be
@@ -121,34 +156,4 @@ func (t *tx) blocks(replica, after int64, max int, pass func(seq int64, body []b
 		return pass(seq, body)
 	}
 	return each(t, scan, `SELECT seq, body FROM usage_block WHERE replica = $1 AND seq > $2 ORDER BY seq LIMIT $3`, replica, after, max)
-}
-
-// WalkLedger visits the whole ledger as it stood at one moment.
-func (l *Ledger) WalkLedger(ctx context.Context, w app.LedgerWalk) error {
-	return l.snapshot(ctx, func(t *tx) error {
-		replicas, err := rows(t, scanReplica, `SELECT `+replicaColumns+` FROM usage_replica ORDER BY id`)
-		if err == nil {
-			err = w.Replicas(replicas)
-		}
-		if err != nil {
-			return err
-		}
-		if err := each(t, blockScanner(w.Block), `SELECT replica, seq, body FROM usage_block ORDER BY replica, seq`); err != nil {
-			return err
-		}
-		return each(t, bucketScanner(w.Bucket), `SELECT `+bucketColumns+` FROM usage_bucket`)
-	})
-}
-
-func blockScanner(pass func(replica, seq int64, body []byte) error) func(scanner) error {
-	return func(row scanner) error {
-		var (
-			replica, seq int64
-			body         sql.RawBytes
-		)
-		if err := row.Scan(&replica, &seq, &body); err != nil {
-			return err
-		}
-		return pass(replica, seq, body)
-	}
 }

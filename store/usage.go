@@ -52,8 +52,8 @@ func (l *Ledger) Applied(ctx context.Context, replica int64) (app.LedgerLink, er
 	return r.Applied, err
 }
 
-// ApplyUsage adds to the buckets and moves the replica's applied block, in one
-// transaction. It is not ok, and does nothing, when the buckets do not stand
+// ApplyUsage adds to the buckets and accounts, moves the replica's applied block
+// and numbers the move, in one transaction. It is not ok, and does nothing, when the buckets do not stand
 // at u.From: somebody else has moved them.
 func (l *Ledger) ApplyUsage(ctx context.Context, u app.UsageApply) (ok bool, err error) {
 	if err := ctx.Err(); err != nil {
@@ -62,14 +62,38 @@ func (l *Ledger) ApplyUsage(ctx context.Context, u app.UsageApply) (ok bool, err
 	ctx, cancel := l.commitContext(ctx)
 	defer cancel()
 	err = l.db.system(ctx, ledgerReason, func(t *tx) error {
-		n, err := t.exec(`UPDATE main.usage_replica SET applied_seq = $3, applied_hash = $4 WHERE id = $1 AND applied_seq = $2`,
-			u.To.Replica, u.From, u.To.Seq, u.To.Hash[:])
+		n, err := t.exec(`UPDATE main.usage_replica SET applied_seq = $3, applied_hash = $4,
+				open_from = CASE WHEN open_from < $5 THEN $5 ELSE open_from END,
+				answered = CASE WHEN answered < $6 THEN $6 ELSE answered END
+			WHERE id = $1 AND applied_seq = $2`, u.To.Replica, u.From, u.To.Seq, u.To.Hash[:], u.OpenFrom, u.Answered)
 		if ok = n == 1; !ok {
 			return err
 		}
-		return t.addBuckets(u.Buckets, l.bucketsAtOnce())
+		return t.fold(u, l.bucketsAtOnce(), l.db.now().UnixMilli())
 	})
 	return ok && err == nil, err
+}
+
+// fold adds what the blocks tell, in the order in which every process takes
+// its locks.
+func (t *tx) fold(u app.UsageApply, atOnce int, now int64) error {
+	err := t.addBuckets(u.Buckets, atOnce)
+	if err == nil {
+		err = t.addMeters(u.Meters, atOnce)
+	}
+	if err == nil {
+		err = t.addMembers(u.Members, atOnce)
+	}
+	if err == nil && len(u.Draws) > 0 {
+		err = t.applyDraws(u.To.Replica, u.Draws, now)
+	}
+	if err == nil {
+		err = t.addHeld(u.To.Replica, u.Draws, atOnce)
+	}
+	if err == nil {
+		err = t.addApplied(u, now)
+	}
+	return err
 }
 
 func (l *Ledger) bucketsAtOnce() int {

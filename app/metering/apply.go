@@ -3,9 +3,7 @@ package metering
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"gatehouse/app"
@@ -81,11 +79,14 @@ func (l *Ledger) tryApply(ctx context.Context) error {
 			}
 			a.applied, a.behind = a.behind, 0
 		}
-		taken, to := l.sums.take()
+		taken, at := l.sums.take()
+		to := at.to
 		if to.Seq <= a.applied {
 			return nil
 		}
-		ok, err := l.o.Store.ApplyUsage(ctx, app.UsageApply{From: a.applied, To: to, Buckets: taken.sorted()})
+		u := taken.apply(a.applied, to)
+		u.OpenFrom, u.Answered = at.openFrom, at.answered
+		ok, err := l.o.Store.ApplyUsage(ctx, u)
 		if ok && err == nil {
 			a.applied = to.Seq
 			return nil
@@ -101,13 +102,17 @@ func (l *Ledger) tryApply(ctx context.Context) error {
 // Whoever does so, and however many do at once, each block is applied once:
 // ApplyUsage moves on only from where the buckets stand.
 func (l *Ledger) catchUp(ctx context.Context, replica, upTo int64) error {
+	return catchUp(ctx, l.o.Store, replica, upTo)
+}
+
+func catchUp(ctx context.Context, store BlockStore, replica, upTo int64) error {
 	for {
-		from, err := l.o.Store.Applied(ctx, replica)
+		from, err := store.Applied(ctx, replica)
 		if err != nil || from.Seq >= upTo {
 			return err
 		}
 		folded, to := newSums(), from
-		err = l.o.Store.Blocks(ctx, replica, from.Seq, catchUpBlocks, func(seq int64, body []byte) error {
+		err = store.Blocks(ctx, replica, from.Seq, catchUpBlocks, func(seq int64, body []byte) error {
 			if seq > upTo {
 				return nil
 			}
@@ -117,7 +122,7 @@ func (l *Ledger) catchUp(ctx context.Context, replica, upTo int64) error {
 		if err != nil || to == from {
 			return err
 		}
-		if _, err = l.o.Store.ApplyUsage(ctx, app.UsageApply{From: from.Seq, To: to, Buckets: folded.sorted()}); err != nil {
+		if _, err = store.ApplyUsage(ctx, folded.apply(from.Seq, to)); err != nil {
 			return err
 		}
 	}
@@ -141,38 +146,4 @@ func damaged(replica, seq int64, err error) error {
 	return &app.Error{Kind: app.KindInternal, Code: "ledger_damaged",
 		Message: fmt.Sprintf("Block %d of replica %d in the usage ledger cannot be read.", seq, replica),
 		Advice:  "Restore the usage database from a backup.", Err: err}
-}
-
-// recover applies what earlier runs left, crashed or not. A block that cannot
-// be read stops its own chain alone; Stats and the log tell.
-func (l *Ledger) recover(ctx context.Context) {
-	l.inherit(ctx, func(app.LedgerReplica) bool { return true })
-}
-
-// takeOver applies the blocks of replicas that did not get further between two
-// looks: they died, or cannot reach the buckets.
-func (l *Ledger) takeOver(ctx context.Context) {
-	now := map[int64]int64{}
-	l.inherit(ctx, func(r app.LedgerReplica) bool {
-		now[r.ID] = r.Applied.Seq
-		before, known := l.applier.seen[r.ID]
-		return known && before == r.Applied.Seq
-	})
-	l.applier.seen = now
-}
-
-func (l *Ledger) inherit(ctx context.Context, due func(app.LedgerReplica) bool) {
-	replicas, err := l.o.Store.Unapplied(ctx)
-	for _, r := range replicas {
-		if r.ID == l.replica.ID || !due(r) {
-			continue
-		}
-		if failure := l.catchUp(ctx, r.ID, math.MaxInt64); failure != nil {
-			err = errors.Join(err, fmt.Errorf("replica %d: %w", r.ID, failure))
-		}
-	}
-	if err != nil && ctx.Err() == nil {
-		l.o.Log.Error("blocks of other runs are not in the usage buckets", "err", err)
-	}
-	l.stats.inherited(err)
 }

@@ -8,19 +8,39 @@ import (
 
 // fill puts the batch into the writer's block.
 func (w *writer) fill(b batch, now time.Time) *Block {
-	w.refs = emptied(w.refs)
+	w.refs, w.meters, w.account = emptied(w.refs), emptied(w.meters), emptied(w.account)
 	block := &w.block
+	block.empty()
 	block.Seq, block.Link, block.Base = w.seq+1, w.link, millis(now.UnixMilli())
-	block.Series, block.Intents, block.Settles = block.Series[:0], block.Intents[:0], block.Settles[:0]
 	b.group.seq = block.Seq
 	for i := range b.intents {
 		in := &b.intents[i]
 		block.Intents = append(block.Intents, Intent{Series: w.ref(&in.series), At: in.at, Weight: in.weight})
+		if in.load != (load{}) {
+			w.unload(&in.series, in.at, b.with.take(in.load))
+			b.group.held += min(1, int(in.load.holds))
+		}
+	}
+	if b.group.held > 0 {
+		w.open = append(w.open, b.group)
+	}
+	for i := range b.adjusts {
+		w.adjust(&b.adjusts[i])
 	}
 	for i := range b.settles {
-		if s := &b.settles[i]; s.ticket.group.seq > 0 { // else its request was refused
-			block.Settles = append(block.Settles, w.settle(s))
+		s := &b.settles[i]
+		carried := b.after.take(s.load)
+		if s.ticket.group.seq == 0 {
+			continue // its request was refused
 		}
+		block.Settles = append(block.Settles, w.settle(s))
+		w.unload(&s.ticket.series, s.ticket.at, carried)
+		if s.ticket.held {
+			s.ticket.group.held--
+		}
+	}
+	for len(w.open) > 0 && w.open[0].held <= 0 {
+		w.open = w.open[1:]
 	}
 	return block
 }
@@ -31,11 +51,19 @@ func (w *writer) settle(s *pendingSettle) Settle {
 		IntentSeq: s.ticket.group.seq,
 		Index:     s.ticket.index,
 		Bucket:    app.BucketStart(s.ticket.at),
-		Status:    between(0, int64(s.out.Status), maxStatus),
-		BytesIn:   between(0, s.out.BytesIn, maxBytes),
-		BytesOut:  between(0, s.out.BytesOut, maxBytes),
-		Micros:    between(0, s.out.Duration.Microseconds(), maxDuration),
+		Status:    between(0, int64(s.status), maxStatus),
+		BytesIn:   between(0, s.in, maxBytes),
+		BytesOut:  between(0, s.out, maxBytes),
+		Micros:    between(0, s.took.Microseconds(), maxDuration),
 	}
+}
+
+// openFrom is the first block with a request whose worst case is not settled.
+func (w *writer) openFrom() int64 {
+	if len(w.open) > 0 {
+		return w.open[0].seq
+	}
+	return w.block.Seq + 1
 }
 
 // ref is the series' index in the block.

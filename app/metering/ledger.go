@@ -22,9 +22,13 @@ const (
 	// DefaultPatience is how long a commit may take before its requests are
 	// refused: within it, a database that restarts is not noticed.
 	DefaultPatience = 2 * time.Second
-	// DefaultTakeOver is how often the blocks of dead replicas are looked for.
-	// Reports hold them anyway; until then they read them one by one.
+	// DefaultTakeOver is how often dead replicas are looked for. Reports hold
+	// their blocks anyway; until then they read them one by one.
 	DefaultTakeOver = 10 * time.Second
+	// DefaultDeadAfter is how long a replica may be silent before others settle
+	// what it left. A pause that long is rare enough, and one that is longer
+	// costs the paused replica its chain, but never a count.
+	DefaultDeadAfter = 15 * time.Second
 
 	// settleDelay is how long outcomes wait for a request to ride with. At more
 	// than ten requests a second they never need a block of their own.
@@ -42,7 +46,8 @@ type Options struct {
 	MaxDelay   time.Duration    // default: DefaultMaxDelay; negative: no pause
 	MaxPending int              // default: DefaultMaxPending
 	Patience   time.Duration    // default: DefaultPatience
-	TakeOver   time.Duration    // how often blocks of dead replicas are looked for; default: DefaultTakeOver
+	TakeOver   time.Duration    // how often dead replicas are looked for; default: DefaultTakeOver
+	DeadAfter  time.Duration    // PostgreSQL: how long a silent replica counts as alive; default: DefaultDeadAfter
 	Now        func() time.Time // default: time.Now
 	Log        *slog.Logger     // default: discards
 }
@@ -58,7 +63,12 @@ type Ledger struct {
 	mu         sync.Mutex
 	open       *group          // of the next block
 	intents    []pendingIntent // of the open group
+	with       cargo           // of intents, in their order
+	adjusts    []pendingAdjust // of the open group
 	settles    []pendingSettle // for the next block, of any group
+	after      cargo           // of settles, in their order
+	answered   int64           // as Tally was told; -1: it never was
+	fenced     bool            // somebody has taken this replica over
 	refused    *group          // not nil: every request is refused, for its cause
 	full       *group          // of the requests that found the queue full
 	committing *group          // of the block that is being written
@@ -72,6 +82,7 @@ type Ledger struct {
 	upstream average // what upstreams take, as tickets see it
 	sums     *pendingSums
 	applier  applier
+	pulse    *pulse
 	stats    counters
 
 	ctx     context.Context // ends when the ledger gives up
@@ -79,17 +90,6 @@ type Ledger struct {
 	patient *time.Timer
 	drained chan struct{} // the writer has ended
 	folded  chan struct{} // the applier has ended
-}
-
-type pendingIntent struct {
-	series Series
-	at     int64
-	weight int64
-}
-
-type pendingSettle struct {
-	ticket Ticket
-	out    app.Outcome
 }
 
 // Open starts a chain of its own in the store, folds what earlier runs left
@@ -105,7 +105,8 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	}
 	l := &Ledger{o: o, relaxed: o.Sync == app.LedgerSyncRelaxed, born: time.Now(), replica: replica,
 		wake: make(chan struct{}, 1), waits: make(chan struct{}, 1),
-		full:    voidGroup(errFull),
+		full:  voidGroup(errFull),
+		pulse: newPulse(o.DeadAfter), answered: -1,
 		drained: make(chan struct{}), folded: make(chan struct{})}
 	l.ctx, l.giveUp = context.WithCancel(context.WithoutCancel(ctx))
 	l.writer = newWriter(replica)
@@ -116,6 +117,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l.recover(ctx)
 	go l.write()
 	go l.apply()
+	go l.pulse.run(l.ctx, o.Store, l.replica.ID, l.fence, l.o.Log)
 	return l, nil
 }
 
@@ -135,6 +137,9 @@ func (o Options) withDefaults() Options {
 	if o.TakeOver <= 0 {
 		o.TakeOver = DefaultTakeOver
 	}
+	if o.DeadAfter <= 0 {
+		o.DeadAfter = DefaultDeadAfter
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -151,10 +156,13 @@ func (l *Ledger) newGroup() *group {
 // clock is what pacing measures by; a test's Now does not stop it.
 func (l *Ledger) clock() time.Duration { return time.Since(l.born) }
 
+// Replica is the number of the ledger's chain.
+func (l *Ledger) Replica() int64 { return l.replica.ID }
+
 // Begin notes that a request passed the gate. It never blocks: the record
 // joins the next commit, and Ticket.Wait says when that is durable.
 func (l *Ledger) Begin(in app.Intent) Ticket {
-	t := Ticket{ledger: l, series: Series{in.Org, in.Key, in.Route}, at: millis(in.At.UnixMilli())}
+	t := Ticket{ledger: l, series: Series{in.Org, in.Key, in.Route}, at: millis(in.At.UnixMilli()), held: len(in.Hold) > 0}
 	l.mu.Lock()
 	if l.refused != nil || len(l.intents) >= l.o.MaxPending {
 		t.group = l.refusal()
@@ -165,7 +173,11 @@ func (l *Ledger) Begin(in app.Intent) Ticket {
 		l.open.born = l.clock()
 	}
 	t.group, t.index = l.open, int64(len(l.intents))
-	l.intents = append(l.intents, pendingIntent{t.series, t.at, between(0, in.Weight, maxWeight)})
+	p := pendingIntent{series: t.series, at: t.at, weight: between(0, in.Weight, maxWeight)}
+	if len(in.Hold)+len(in.Uses)+len(in.Draws) > 0 {
+		p.load = l.with.add(in.Hold, in.Uses, in.Draws)
+	}
+	l.intents = append(l.intents, p)
 	wake := l.rouse(forIntent)
 	l.mu.Unlock()
 	l.ring(wake)
@@ -191,8 +203,12 @@ func (l *Ledger) Settle(t Ticket, out app.Outcome) {
 	}
 	l.mu.Lock()
 	wake := false
-	if !t.group.void {
-		l.settles = append(l.settles, pendingSettle{t, out})
+	if !t.group.void && !l.fenced {
+		p := pendingSettle{ticket: t, status: out.Status, in: out.BytesIn, out: out.BytesOut, took: out.Duration}
+		if len(out.Uses)+len(out.Draws) > 0 {
+			p.load = l.after.add(nil, out.Uses, out.Draws)
+		}
+		l.settles = append(l.settles, p)
 		wake = l.rouse(forAny)
 	}
 	l.mu.Unlock()
@@ -222,13 +238,21 @@ func (l *Ledger) Close(ctx context.Context) error {
 // lastWords notes the end in the store, or says what was not written.
 func (l *Ledger) lastWords(ctx context.Context) error {
 	l.mu.Lock()
-	lost := l.writer.lost + len(l.intents) + len(l.settles)
+	lost, answered := l.writer.lost+len(l.intents)+len(l.adjusts)+len(l.settles), l.answered
 	l.mu.Unlock()
 	if lost > 0 {
 		return fmt.Errorf("the ledger closed with %d records unwritten: %w", lost, l.stats.lastError())
 	}
 	if err := l.applier.err; err != nil {
 		return fmt.Errorf("the ledger closed with blocks that are not in the usage buckets (the next start adds them): %w", err)
+	}
+	if answered >= 0 {
+		if err := l.o.Store.NoteAnswered(ctx, l.replica.ID, answered); err != nil {
+			return fmt.Errorf("note the ledger's answers: %w", err)
+		}
+	}
+	if len(l.writer.open) > 0 {
+		return nil // requests without outcome hold something: whoever starts next settles them, as after a crash
 	}
 	if err := l.o.Store.CloseReplica(ctx, l.replica.ID); err != nil {
 		return fmt.Errorf("note the ledger's end: %w", err)

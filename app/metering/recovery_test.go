@@ -34,7 +34,7 @@ func TestAStartAppliesWhatACrashLeft(t *testing.T) {
 		if before.Requests != 10 {
 			t.Fatalf("a reader beside it sees %d requests, want 10", before.Requests)
 		}
-		next := openMeter(t, metering.Options{Store: openLedger(t, o)})
+		next := openMeter(t, metering.Options{Store: s.Ledger})
 		if n := unapplied(t, s.Ledger); n > 1 { // the crashed one may still write outcomes
 			t.Errorf("%d replicas are not applied", n)
 		}
@@ -60,7 +60,7 @@ func TestManyStartsAtOnceApplyOnce(t *testing.T) {
 		var wait sync.WaitGroup
 		for range 6 {
 			wait.Go(func() {
-				l := openMeter(t, metering.Options{Store: openLedger(t, o)})
+				l := openMeter(t, metering.Options{Store: s.Ledger})
 				count(t, l, request("org_1", noon), 200)
 				closeMeter(t, l)
 			})
@@ -89,7 +89,7 @@ func TestTakingOverALivingReplicaDoesNotDouble(t *testing.T) {
 			count(t, slow, request("org_1", noon), 200)
 		}
 		<-entered // it holds the sums of its blocks in memory
-		other := openMeter(t, metering.Options{Store: openLedger(t, o)})
+		other := openMeter(t, metering.Options{Store: s.Ledger})
 		for range 5 {
 			count(t, slow, request("org_1", noon), 200)
 		}
@@ -108,8 +108,9 @@ func TestTakingOverALivingReplicaDoesNotDouble(t *testing.T) {
 
 func TestALivingReplicaTakesOverADeadOne(t *testing.T) {
 	eachEngine(t, func(t *testing.T, o store.Options) {
-		living := openMeter(t, metering.Options{Store: openLedger(t, o), TakeOver: 10 * time.Millisecond})
-		s := &faulty{Ledger: openLedger(t, o)}
+		base := openLedger(t, o)
+		living := openMeter(t, metering.Options{Store: base, TakeOver: 10 * time.Millisecond})
+		s := &faulty{Ledger: base}
 		s.onApply(func(func() (bool, error)) (bool, error) { return false, errDisk })
 		dead := openMeter(t, metering.Options{Store: s})
 		for range 10 {

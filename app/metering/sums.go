@@ -15,11 +15,15 @@ type cell struct {
 	start int64 // Unix milliseconds
 }
 
-// sums folds blocks into usage buckets. Folding only adds, so blocks may come
+// sums folds blocks into usage buckets, buckets of meters and draws. Folding only adds, so blocks may come
 // in any order.
 type sums struct {
 	cells map[cell]*app.UsageBucket
 	last  []lastCell // per series of the block at hand
+
+	meters  map[meterCell]*app.MeterBucket
+	members map[app.MeterMember]struct{}
+	draws   map[app.Account]*app.Draw
 }
 
 // lastCell is the bucket that a series was last counted in: nearly always the
@@ -29,7 +33,10 @@ type lastCell struct {
 	bucket *app.UsageBucket
 }
 
-func newSums() *sums { return &sums{cells: map[cell]*app.UsageBucket{}} }
+func newSums() *sums {
+	return &sums{cells: map[cell]*app.UsageBucket{}, meters: map[meterCell]*app.MeterBucket{},
+		members: map[app.MeterMember]struct{}{}, draws: map[app.Account]*app.Draw{}}
+}
 
 // fold adds what the block tells. An INTENT counts as unknown until its SETTLE
 // with a status.
@@ -46,6 +53,9 @@ func (s *sums) fold(b *Block) {
 	for i := range b.Settles {
 		r := &b.Settles[i]
 		settle(s.bucket(b, r.Series, r.Bucket), r)
+	}
+	if b.metered() {
+		s.foldMeters(b)
 	}
 }
 
@@ -98,12 +108,19 @@ func (s *sums) sorted() []app.UsageBucket {
 	return list
 }
 
+// progress is how far a replica's blocks have come.
+type progress struct {
+	to       app.LedgerLink // the last block
+	openFrom int64          // as app.UsageApply
+	answered int64          // as app.UsageApply
+}
+
 // pendingSums is what is written but not yet applied. The writer adds, the
 // applier takes.
 type pendingSums struct {
 	mu    sync.Mutex
 	sums  *sums
-	to    app.LedgerLink // the last block in it
+	at    progress // with the last block in it
 	dirty chan struct{}
 }
 
@@ -111,10 +128,10 @@ func newPendingSums() *pendingSums {
 	return &pendingSums{sums: newSums(), dirty: make(chan struct{}, 1)}
 }
 
-func (p *pendingSums) add(b *Block, link app.LedgerLink) {
+func (p *pendingSums) add(b *Block, at progress) {
 	p.mu.Lock()
 	p.sums.fold(b)
-	p.to = link
+	p.at = at
 	p.mu.Unlock()
 	p.mark()
 }
@@ -128,11 +145,11 @@ func (p *pendingSums) mark() {
 }
 
 // take hands over the sums, up to and with the block.
-func (p *pendingSums) take() (*sums, app.LedgerLink) {
+func (p *pendingSums) take() (*sums, progress) {
 	fresh := newSums()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	taken := p.sums
 	p.sums = fresh
-	return taken, p.to
+	return taken, p.at
 }

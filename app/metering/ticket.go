@@ -18,6 +18,7 @@ type group struct {
 	cause   error         // why it failed; written before state
 	born    time.Duration // of its first intent, on the ledger's own clock
 	seq     int64         // of its block; the writer's own; 0: in none (yet)
+	held    int           // of its requests, how many have a worst case and no outcome; the writer's own
 	void    bool          // it will be in no block; under the ledger's lock
 	relaxed bool          // its waiters do not wait
 }
@@ -55,6 +56,7 @@ type Ticket struct {
 	series Series
 	at     int64 // Unix milliseconds
 	index  int64 // in its group
+	held   bool  // its worst case waits for its outcome
 }
 
 // Wait returns nil when the request's record is durable (in relaxed mode: at

@@ -16,7 +16,10 @@ type writer struct {
 	block   Block
 	encoder encoder
 	refs    map[Series]int
-	batch   batch // the slices of the last one, to be used again
+	meters  map[MeterSeries]int
+	account map[*app.Account]int
+	open    []*group // with requests whose worst case is not settled
+	batch   batch    // the slices of the last one, to be used again
 	timer   *time.Timer
 	lost    int // records that could not be written before the end
 }
@@ -25,7 +28,11 @@ type writer struct {
 type batch struct {
 	group   *group
 	intents []pendingIntent
+	with    cargo
+	adjusts []pendingAdjust
 	settles []pendingSettle
+	after   cargo
+	tally   int64 // successful answers whose outcomes are in this batch or an earlier one
 }
 
 func newWriter(r app.LedgerReplica) writer {
@@ -72,7 +79,11 @@ func (l *Ledger) write() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open.end(failed, errClosing) // it gave up: who waits still shall know
+	cause := errClosing
+	if l.fenced {
+		cause = errFenced
+	}
+	l.open.end(failed, cause) // it gave up: who waits still shall know
 }
 
 // await sleeps until there is something to write. Outcomes alone are written
@@ -80,7 +91,7 @@ func (l *Ledger) write() {
 func (l *Ledger) await() bool {
 	l.sleepFor(forAny, nil)
 	l.mu.Lock()
-	alone := len(l.intents) == 0 && !l.closing
+	alone := len(l.intents)+len(l.adjusts) == 0 && !l.closing
 	l.mu.Unlock()
 	if alone {
 		l.writer.timer.Reset(settleDelay)
@@ -89,7 +100,7 @@ func (l *Ledger) await() bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.intents)+len(l.settles) > 0 && l.ctx.Err() == nil
+	return len(l.intents)+len(l.adjusts)+len(l.settles) > 0 && l.ctx.Err() == nil
 }
 
 // sleepFor sleeps until the queue holds what is asked for, the timer fires or
@@ -97,7 +108,7 @@ func (l *Ledger) await() bool {
 func (l *Ledger) sleepFor(what uint8, timer <-chan time.Time) {
 	for {
 		l.mu.Lock()
-		if l.closing || len(l.intents) > 0 || what == forAny && len(l.settles) > 0 {
+		if l.closing || l.fenced || len(l.intents)+len(l.adjusts) > 0 || what == forAny && len(l.settles) > 0 {
 			l.sleep = awake
 			l.mu.Unlock()
 			return
@@ -122,11 +133,14 @@ func (l *Ledger) take() batch {
 		spare.settles = nil // of a stall that is over
 	}
 	l.mu.Lock()
-	b := batch{l.open, l.intents, l.settles}
-	l.open, l.intents, l.settles = next, spare.intents[:0], spare.settles[:0]
+	b := batch{l.open, l.intents, l.with, l.adjusts, l.settles, l.after, l.answered}
+	l.open, l.intents, l.with, l.adjusts = next, spare.intents[:0], spare.with.emptied(), nil
+	l.settles, l.after = spare.settles[:0], spare.after.emptied()
 	if len(b.settles) > maxSettles {
+		rest := b.after.skip(b.settles[:maxSettles])
 		l.settles = append(l.settles, b.settles[maxSettles:]...)
-		b.settles = b.settles[:maxSettles]
+		l.after.add(nil, rest.uses, rest.draws)
+		b.settles, b.tally = b.settles[:maxSettles], -1
 	}
 	l.committing, l.since = b.group, l.clock()
 	l.mu.Unlock()
@@ -140,7 +154,7 @@ func (l *Ledger) commit(b batch) {
 	w := &l.writer
 	block := w.fill(b, l.o.Now())
 	body, hash := w.encoder.encode(block)
-	if len(block.Intents)+len(block.Settles) == 0 {
+	if block.records() == 0 {
 		l.finish(b.group)
 		return
 	}
@@ -148,7 +162,7 @@ func (l *Ledger) commit(b batch) {
 	written := l.append(block.Seq, body)
 	l.patient.Stop()
 	if !written {
-		w.lost += len(block.Intents) + len(block.Settles)
+		w.lost += len(block.Intents) + len(block.Settles) + len(block.Adjusts)
 		l.abandon(b.group)
 		return
 	}
@@ -156,7 +170,7 @@ func (l *Ledger) commit(b batch) {
 	took := l.finish(b.group)
 	w.seq, w.link = block.Seq, app.LedgerLink{Replica: block.Replica, Seq: block.Seq, Hash: hash}
 	w.size, w.commit = len(block.Intents), smooth(w.commit, took)
-	l.sums.add(block, w.link)
+	l.sums.add(block, progress{w.link, w.openFrom(), b.tally})
 	l.stats.committed(block, len(body), took)
 }
 
@@ -169,6 +183,10 @@ func (l *Ledger) append(seq int64, body []byte) bool {
 		if err == nil {
 			l.recovered()
 			return true
+		}
+		if isFenced(err) {
+			l.fence(err)
+			return false
 		}
 		l.stalled(err)
 		l.writer.timer.Reset(wait)
@@ -186,7 +204,7 @@ func (l *Ledger) finish(g *group) time.Duration {
 	l.mu.Lock()
 	took := l.clock() - l.since
 	l.committing = nil
-	if !l.closing {
+	if !l.closing && !l.fenced {
 		l.refused = nil
 	}
 	l.mu.Unlock()
@@ -226,8 +244,8 @@ func (l *Ledger) refuseAll() error {
 	l.committing.end(failed, cause)
 	l.open.void = true
 	l.open.end(failed, cause)
-	l.open, l.intents = l.newGroup(), l.intents[:0]
-	if !l.closing {
+	l.open, l.intents, l.with, l.adjusts = l.newGroup(), l.intents[:0], l.with.emptied(), nil
+	if !l.closing && !l.fenced {
 		l.refused = voidGroup(cause)
 	}
 	return cause
