@@ -13,6 +13,7 @@ tools="${XDG_CACHE_HOME:-$HOME/.cache}/gatehouse-tools"
 staticcheck_version=v0.8.2
 templ_version=v0.3.1020
 goreleaser_version=v2.15.2
+versitygw_version=v1.8.0 # an S3-compatible storage for tests of exports
 timings=()
 what="${1:-all}"
 
@@ -64,6 +65,9 @@ install() {
 		fi
 		as_root apt-get update -qq
 		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+	fi
+	if [ "$what" != static ]; then
+		tool versitygw $versitygw_version github.com/versity/versitygw/cmd/versitygw >/dev/null # tests look in the cache
 	fi
 }
 

@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,7 @@ func (f *Folder) Put(_ context.Context, name string, file *os.File, size int64, 
 	if err := f.root.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
-	draft := fmt.Sprintf("%s.%d.tmp", name, os.Getpid())
+	draft := name + "." + rand.Text() + ".tmp"
 	if err := f.copy(draft, file, size); err != nil {
 		return errors.Join(err, f.root.Remove(draft))
 	}

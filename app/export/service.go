@@ -53,8 +53,11 @@ func write(ctx context.Context, source Source, w io.Writer, format string, after
 		records++
 		return out.write(r)
 	})
+	if err == nil {
+		err = buffered.Flush()
+	}
 	if err != nil {
 		return after, records, err
 	}
-	return next, records, buffered.Flush()
+	return next, records, nil
 }
