@@ -3,10 +3,12 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"gatehouse/app"
 	"gatehouse/app/keys"
 	"gatehouse/app/limit"
+	"gatehouse/app/quota"
 	"gatehouse/app/token"
 )
 
@@ -18,7 +20,10 @@ type admission struct {
 	cells    []*limit.Cell
 	policy   []string // RateLimit-Policy, prepared
 	identity []preparedHeader
-	dynamic  []edit // route headers that hold the request's id
+	dynamic  []edit      // route headers that hold the request's id
+	quotas   *quota.Line // that its requests draw on; nil: no quota concerns them
+	sockets  *quota.Line // that its WebSockets' seconds draw on
+	known    []app.Use   // what each request takes for certain
 	// assertion is minted once per life of the token, not per request.
 	assertion *token.Assertion
 }
@@ -62,15 +67,16 @@ func (g *Gateway) newAdmission(c *credential, rt *route, state *orgState) *admis
 	a.identity = []preparedHeader{{HeaderActor, anonymousActor}}
 	if c != nil {
 		subject, org = token.Subject{Actor: c.actor, Org: state.org}, state.org.ID
-		a.cells = append(a.cells, state.cells...)
+		a.cells = append(a.cells, c.cells(g, state)...)
+		a.prepareQuotas(c)
 		a.identity = []preparedHeader{{HeaderOrg, state.id}, {HeaderOrgSlug, state.slug}, {HeaderOrgPlan, state.planSlug},
 			{HeaderActor, []string{c.actorID}}}
 		if c.key.ID != "" {
 			a.identity = append(a.identity, preparedHeader{HeaderKey, []string{string(c.key.ID)}})
 		}
-		for _, rate := range c.key.RateLimits {
-			a.cells = append(a.cells, g.Limits.Cell(limit.KeyCell(org, c.key.ID, rate.Name), rate))
-		}
+	}
+	if rt.Egress != nil { // a vendor is not told who our customers are
+		a.identity = nil
 	}
 	for _, rate := range rt.RateLimits {
 		a.cells = append(a.cells, g.Limits.Cell(limit.RouteCell(org, rt.ledger, rate.Name), rate))
@@ -81,6 +87,19 @@ func (g *Gateway) newAdmission(c *credential, rt *route, state *orgState) *admis
 	a.assertion = g.Assertions.NewAssertion(subject)
 	a.prepare(c)
 	return a
+}
+
+// cells are those of the credential on any route: its organization's and its
+// key's. What the app calls for an organization is no traffic of either.
+func (c *credential) cells(g *Gateway, state *orgState) []*limit.Cell {
+	if c.mode == onBehalf {
+		return nil
+	}
+	cells := slices.Clone(state.cells)
+	for _, rate := range c.key.RateLimits {
+		cells = append(cells, g.Limits.Cell(limit.KeyCell(state.org.ID, c.key.ID, rate.Name), rate))
+	}
+	return cells
 }
 
 // prepare fills in the route's own headers, but for those that hold the
@@ -123,7 +142,7 @@ func variableOf(c *credential, state *orgState, name string) string {
 // takePlaces takes the request's place among those in flight, and a
 // WebSocket's among those open. (*exchange).leave gives them back.
 func (g *Gateway) takePlaces(x *exchange) error {
-	if x.credential != nil {
+	if x.credential != nil && x.credential.mode != onBehalf {
 		plan := &x.admission.state.plan
 		if !x.take(x.credential.tenant.inUse, plan.InFlight) {
 			return errInFlight(plan.InFlight)

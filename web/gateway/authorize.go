@@ -66,12 +66,10 @@ var identityHeaders, empty = [...]string{HeaderOrg, HeaderOrgSlug, HeaderOrgPlan
 
 // count makes durable that the request passed, and waits for it.
 func (g *Gateway) count(x *exchange) error {
-	x.forwarded = true
-	if x.route.meters.none() {
-		return nil
+	if err := g.dispatch(x.r.Context(), x); err != nil {
+		return err
 	}
-	x.ticket, x.metered = g.Ledger.Begin(x.intent()), true
-	return x.ticket.Wait(x.r.Context())
+	return x.wait(x.r.Context())
 }
 
 // recordDecision is record for a request that another proxy forwards.
@@ -80,8 +78,7 @@ func (g *Gateway) recordDecision(x *exchange, err error) {
 		x.result.Status = http.StatusOK
 	}
 	if x.metered {
-		g.Ledger.Settle(x.ticket, app.Outcome{}) // how the app answers is not seen here
-		x.metered = false
+		x.settle(app.Outcome{}) // how the app answers is not seen here
 	}
 	g.record(x, err)
 }
@@ -169,6 +166,9 @@ func (x *exchange) enterAs(method, host, escapedPath string) error {
 	}
 	if x.route == nil {
 		return errNoRoute()
+	}
+	if x.route.Egress != nil {
+		return errEgressRoute()
 	}
 	return nil
 }

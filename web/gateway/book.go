@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/textproto"
+	"slices"
 
 	"gatehouse/app"
 	"gatehouse/app/routing"
@@ -46,7 +47,12 @@ func (g *Gateway) Reload(ctx context.Context) error {
 	old := g.book.Load()
 	next := &book{seq: seq, table: routing.Compile(routes), pools: g.pools(old, upstreams)}
 	for _, r := range routes {
-		next.routes = append(next.routes, g.compileRoute(r, next.pools[r.Upstream]))
+		i := slices.IndexFunc(upstreams, func(u app.Upstream) bool { return u.Name == r.Upstream })
+		compiled := g.compileRoute(r, next.pools[r.Upstream])
+		if i >= 0 {
+			compiled.vendor = g.vendorOf(r, upstreams[i])
+		}
+		next.routes = append(next.routes, compiled)
 	}
 	next.keyed = g.compileRoute(app.Route{Name: "any", PathPrefix: "/"}, nil)
 	g.book.Store(next)
@@ -151,12 +157,14 @@ func (g *Gateway) Changed(ctx context.Context, c app.Change) error {
 }
 
 // orgChanged makes an organization be read again. Tokens may name it by its
-// slug, so what they were found to be is forgotten; and all that is held of an
+// slug, and the app's calls for it, so what they were found to be is forgotten; and all that is held of an
 // organization that was deleted.
 func (g *Gateway) orgChanged(ctx context.Context, id app.OrgID) {
 	held, gone := g.tenants.voidOrg(ctx, id)
 	if held != nil {
-		g.ring.forget(func(_ *[32]byte, c *credential) bool { return c.tenant == held && (gone || c.mode == app.AuthJWT) })
+		g.ring.forget(func(_ *[32]byte, c *credential) bool {
+			return c.tenant == held && (gone || c.mode == app.AuthJWT || c.mode == onBehalf)
+		})
 	}
 }
 

@@ -27,25 +27,26 @@ type CheckRequest struct {
 	Host    string `json:"host,omitempty" doc:"Host, to find the route"`
 	Path    string `json:"path,omitempty" doc:"Path, to find the route; / by default"`
 	Address string `json:"address,omitempty" doc:"The caller's IP address, for allow-lists"`
-	Amount  int64  `json:"amount,omitempty" minimum:"1" maximum:"1000000" doc:"Units to take and count; the route's weight by default"`
-	Meter   string `json:"meter,omitempty" enum:"requests" doc:"What is counted; requests by default"`
+	Amount  int64  `json:"amount,omitempty" minimum:"1" maximum:"1000000000000" doc:"Units to take and count; of requests the route's weight by default (at most 1,000,000), of other meters 1"`
+	Meter   string `json:"meter,omitempty" doc:"What is counted; requests by default"`
 }
 
 // CheckAnswer says whether it may, and who it is from.
 type CheckAnswer struct {
-	Allowed    bool         `json:"allowed"`
-	Status     int          `json:"status" doc:"The HTTP status that the gateway would answer with"`
-	Code       string       `json:"code,omitempty" doc:"Why not, such as rate_limited"`
-	Detail     string       `json:"detail,omitempty" doc:"The same for people"`
-	RetryAfter int64        `json:"retry_after_seconds,omitempty"`
-	Org        app.OrgID    `json:"org_id,omitempty"`
-	OrgSlug    string       `json:"org_slug,omitempty"`
-	OrgPlan    string       `json:"org_plan,omitempty"`
-	KeyID      app.KeyID    `json:"key_id,omitempty"`
-	Actor      string       `json:"actor,omitempty"`
-	Scopes     []string     `json:"scopes,omitempty"`
-	Limits     []CheckLimit `json:"limits,omitempty"`
-	RequestID  string       `json:"request_id"`
+	Allowed    bool             `json:"allowed"`
+	Status     int              `json:"status" doc:"The HTTP status that the gateway would answer with"`
+	Code       string           `json:"code,omitempty" doc:"Why not, such as rate_limited"`
+	Detail     string           `json:"detail,omitempty" doc:"The same for people"`
+	RetryAfter int64            `json:"retry_after_seconds,omitempty"`
+	Quota      *app.QuotaDetail `json:"quota,omitempty" doc:"Which quota is exhausted"`
+	Org        app.OrgID        `json:"org_id,omitempty"`
+	OrgSlug    string           `json:"org_slug,omitempty"`
+	OrgPlan    string           `json:"org_plan,omitempty"`
+	KeyID      app.KeyID        `json:"key_id,omitempty"`
+	Actor      string           `json:"actor,omitempty"`
+	Scopes     []string         `json:"scopes,omitempty"`
+	Limits     []CheckLimit     `json:"limits,omitempty"`
+	RequestID  string           `json:"request_id"`
 }
 
 // CheckLimit is what is left of one rate limit.
@@ -90,10 +91,8 @@ func readCheck(w http.ResponseWriter, r *http.Request) (q CheckRequest, err erro
 	switch {
 	case q.Key == "":
 		return q, app.Invalid("key", "must be the caller's API key, JWT or session")
-	case q.Amount < 0 || q.Amount > app.MaxWeight:
-		return q, app.Invalid("amount", "must be between 1 and %d", app.MaxWeight)
-	case q.Meter != "" && q.Meter != app.MeterRequests:
-		return q, app.Invalid("meter", "must be requests")
+	case q.Amount < 0 || q.Amount > q.most():
+		return q, app.Invalid("amount", "must be between 1 and %d", q.most())
 	}
 	return q, nil
 }
@@ -106,9 +105,12 @@ func (g *Gateway) mayCheck(r *http.Request, now time.Time) error {
 		return &app.Error{Kind: app.KindUnauthenticated, Code: "credential_missing", Message: "This call wants an operator's API key.",
 			Advice: "Create one with `gatehouse key create --operator --scope check --name app`."}
 	}
-	key, err := g.operatorKey(r.Context(), hash)
+	key, operator, err := g.operatorKey(r.Context(), hash)
 	if err != nil {
 		return err
+	}
+	if !operator {
+		return errScopeMissing(ScopeCheck)
 	}
 	from, _ := clientaddr.Of(r, g.Trusted)
 	if refusal := keys.Refusal(&key, from, now); refusal != nil {
@@ -121,25 +123,22 @@ func (g *Gateway) mayCheck(r *http.Request, now time.Time) error {
 	return nil
 }
 
-func (g *Gateway) operatorKey(ctx context.Context, hash [32]byte) (app.Key, error) {
+// operatorKey finds an operator's key; operator is false for that of an
+// organization.
+func (g *Gateway) operatorKey(ctx context.Context, hash [32]byte) (key app.Key, operator bool, err error) {
 	if held := g.ring.get(&hash); held != nil {
-		if held.key.OrgID != "" {
-			return app.Key{}, errScopeMissing(ScopeCheck)
-		}
-		return held.key, nil
+		return held.key, held.key.OrgID == "", nil
 	}
 	epoch := g.ring.epoch.Load()
-	key, err := g.Directory.KeyByHash(ctx, hash)
-	switch {
-	case app.IsKind(err, app.KindNotFound):
-		return key, keys.ErrUnknown()
-	case err != nil:
-		return key, err
-	case key.OrgID != "":
-		return key, errScopeMissing(ScopeCheck)
+	key, err = g.Directory.KeyByHash(ctx, hash)
+	if app.IsKind(err, app.KindNotFound) {
+		err = keys.ErrUnknown()
+	}
+	if err != nil || key.OrgID != "" {
+		return key, false, err
 	}
 	g.ring.put(&hash, &credential{mode: app.AuthKey, key: key}, epoch)
-	return key, nil
+	return key, true, nil
 }
 
 // check decides on behalf of the caller whom the question names.
@@ -152,7 +151,10 @@ func (g *Gateway) check(x *exchange, q CheckRequest) (err error) {
 	if err := x.enterAs(orElse(q.Method, http.MethodGet), q.Host, orElse(q.Path, "/")); err != nil {
 		return err
 	}
-	if q.Amount > 0 {
+	if x.asks, err = g.asked(q); err != nil {
+		return err
+	}
+	if q.Amount > 0 && x.asks.meter == "" {
 		x.weight = q.Amount
 	}
 	if err := g.decide(x.r.Context(), x, presentedAs(q.Key)); err != nil {
@@ -180,8 +182,7 @@ func orElse(text, otherwise string) string {
 
 func (g *Gateway) observeCheck(x *exchange, refusal *app.Error) {
 	if x.metered {
-		g.Ledger.Settle(x.ticket, app.Outcome{})
-		x.metered = false
+		x.settle(app.Outcome{})
 	}
 	status, code := http.StatusOK, ""
 	if refusal != nil {
@@ -196,6 +197,7 @@ func (x *exchange) checkAnswer(refusal *app.Error) CheckAnswer {
 	if refusal != nil {
 		a.Status, a.Code, a.Detail = respond.Status(refusal), refusal.Code, refusal.Message
 		a.RetryAfter = int64((refusal.RetryAfter + time.Second - 1) / time.Second)
+		a.Quota = refusal.Quota
 	}
 	if x.credential == nil || x.admission == nil {
 		return a

@@ -95,3 +95,52 @@ func errBodyTooLarge(limit int64) error {
 	return &app.Error{Kind: app.KindTooLarge, Code: "body_too_large", Message: "The request's body is larger than this route allows.",
 		Advice: "Send less in one request.", Limit: &app.LimitDetail{Name: "body", Scope: "route", Limit: limit}}
 }
+
+func errMeterUnknown(name string) error {
+	return &app.Error{Kind: app.KindInvalid, Code: "meter_unknown", Message: "There is no meter of this name.",
+		Advice: "See which there are with `gatehouse meter list` or GET /v1/meters.", Fields: []app.FieldError{{Field: "meter", Message: "names no meter"}}}
+}
+
+func errEgressRoute() error {
+	return &app.Error{Kind: app.KindInvalid, Code: "egress_route", Message: "Calls to a paid API cannot be asked about: what they cost is seen only by the gate that passes them on.",
+		Advice: "Send the call itself through Gatehouse."}
+}
+
+func errEgressUpgrade() error {
+	return &app.Error{Kind: app.KindInvalid, Code: "egress_upgrade", Message: "A call to a paid API cannot change the protocol (WebSocket): what it costs could not be counted.",
+		Advice: "Use the vendor's HTTP API."}
+}
+
+func errEgressOrg() error {
+	return &app.Error{Kind: app.KindInvalid, Code: "egress_org_missing", Message: "The call does not say which organization it is for.",
+		Advice: "Send X-Gatehouse-Org once, with the organization's id or slug (and X-Gatehouse-Key at most once)."}
+}
+
+func errEgressKeyEnded() error {
+	return &app.Error{Kind: app.KindForbidden, Code: "egress_key_ended", Message: "The key that X-Gatehouse-Key names has expired or was revoked.",
+		Advice: "Leave the header out, or name a key that holds."}
+}
+
+func errPriceUnknown() error {
+	return &app.Error{Kind: app.KindPayment, Code: "price_unknown", Message: "What this call costs is not known, so it cannot be held to a budget.",
+		Advice: "Ask the operator to add a rate for the model, with `gatehouse rate apply` or POST /v1/rates."}
+}
+
+func errUnbounded() error {
+	return &app.Error{Kind: app.KindPayment, Code: "call_unbounded", Message: "Nothing says how much this call may take at most, so it cannot be held to a budget.",
+		Advice: "Set the call's maximum of output tokens, or ask the operator for the model's max_input and max_output in its rate."}
+}
+
+func errCredentialSealed() error {
+	return &app.Error{Kind: app.KindUnavailable, Code: "credential_sealed", Message: "The gate cannot open its credential for the paid API.",
+		Advice: "Ask the operator to write the upstream's credential anew.", RetryAfter: time.Minute}
+}
+
+func errSlowCall(err error) error {
+	return &app.Error{Kind: app.KindTimeout, Code: "body_timeout", Message: "The body of the request did not arrive in time.",
+		Advice: "Send it again, without pauses.", Err: err}
+}
+
+func errBrokenCall(err error) error {
+	return &app.Error{Kind: app.KindInvalid, Code: "bad_request", Message: "The body of the request broke off.", Err: err}
+}

@@ -9,6 +9,7 @@ import (
 	"gatehouse/app"
 	"gatehouse/app/limit"
 	"gatehouse/app/metering"
+	"gatehouse/app/quota"
 	"gatehouse/web/gateway/clientaddr"
 	"gatehouse/web/gateway/upstream"
 	"gatehouse/web/respond"
@@ -36,8 +37,16 @@ type exchange struct {
 	inFlight   bool          // the first of places is one in flight
 	socket     bool          // a WebSocket of the node is taken
 
+	hold    *quota.Hold  // room for what quotas reserve for it
+	held    bool         // there is something in it
+	draws   []app.Draw   // room
+	seconds *socketQuota // of a WebSocket
+	asks    checked      // of /v1/check: what it counts in place of requests
+	paid    *paidCall    // of an egress route
+
 	ticket    metering.Ticket
 	metered   bool
+	doubtful  bool // the ledger did not say that it counts it
 	forwarded bool // it passed the gate
 	recorded  bool // all that is to be told of it was told
 	own       time.Duration
@@ -54,8 +63,8 @@ var exchanges = sync.Pool{New: func() any {
 
 func newExchange(g *Gateway, w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange)
-	before, upgraded, places, fields := x.out.Before, x.out.Upgraded, x.places[:0], x.fields[:0]
-	*x = exchange{g: g, w: w, r: r, start: g.Now(), places: places, fields: fields}
+	before, upgraded, places, fields, hold, draws := x.out.Before, x.out.Upgraded, x.places[:0], x.fields[:0], x.hold, x.draws[:0]
+	*x = exchange{g: g, w: w, r: r, start: g.Now(), places: places, fields: fields, hold: hold, draws: draws}
 	x.out.Before, x.out.Upgraded = before, upgraded
 	return x
 }
@@ -70,8 +79,9 @@ func (x *exchange) leave() {
 		x.g.sockets.release(x.from)
 	}
 	if x.metered { // nobody came to say how it ended
-		x.g.Ledger.Settle(x.ticket, app.Outcome{})
+		x.settle(app.Outcome{})
 	}
+	x.release()
 	if !x.recorded {
 		return
 	}
@@ -86,6 +96,9 @@ func (x *exchange) upgraded() {
 		x.places[0].Release()
 		x.places = append(x.places[:0], x.places[1:]...)
 		x.inFlight = false
+	}
+	if x.seconds != nil {
+		x.seconds.run()
 	}
 }
 
@@ -146,16 +159,4 @@ func isOurs(name string) bool {
 
 func isAlphanumeric(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
-}
-
-// intent is what the ledger writes of the request before its answer.
-func (x *exchange) intent() app.Intent {
-	in := app.Intent{At: x.start, Route: x.route.ledger}
-	if x.route.meters.requests {
-		in.Weight = x.weight
-	}
-	if x.credential != nil {
-		in.Org, in.Key = x.credential.actor.OrgID, x.credential.key.ID
-	}
-	return in
 }

@@ -16,6 +16,7 @@ import (
 	"gatehouse/app/keys"
 	"gatehouse/app/limit"
 	"gatehouse/app/metering"
+	"gatehouse/app/quota"
 	"gatehouse/app/token"
 	"gatehouse/app/traffic"
 	"gatehouse/web/gateway/upstream"
@@ -26,6 +27,7 @@ import (
 type Directory interface {
 	Org(ctx context.Context, id app.OrgID) (app.Org, error)
 	OrgBySlug(ctx context.Context, slug string) (app.Org, error)
+	Key(ctx context.Context, org app.OrgID, id app.KeyID) (app.Key, error)
 	Plan(ctx context.Context, slug string) (app.Plan, error)
 	KeyByHash(ctx context.Context, hash [32]byte) (app.Key, error)
 	LastChange(ctx context.Context) (int64, error)
@@ -37,6 +39,9 @@ type Directory interface {
 type Ledger interface {
 	Begin(in app.Intent) metering.Ticket
 	Settle(ticket metering.Ticket, out app.Outcome)
+	SettleTicket(ticket metering.Ticket, out app.Outcome) metering.Ticket
+	Void(ticket metering.Ticket) bool
+	Tally(n int64)
 }
 
 // Tokens checks JWTs of outside issuers, quickly when it saw one before;
@@ -58,6 +63,11 @@ type Assertions interface {
 // Options are what the gateway stands on.
 type Options struct {
 	Directory  Directory
+	Quotas     *quota.Engine // nil: no quota stops anything
+	Overrides  Overrides     // nil: plans alone say what quotas are
+	Meters     Meters        // nil: /v1/check counts requests alone
+	Rates      Rates         // nil: no model has a price
+	Secrets    Secrets       // nil: no upstream has a credential
 	Limits     limit.Authority
 	Addresses  *limit.Addresses // nil: no limit before a request is identified
 	Slots      limit.Slots      // in-flight and WebSocket places of organizations
@@ -87,11 +97,13 @@ type Gateway struct {
 	sockets *sockets
 	// wouldRefuse counts requests that a limit in dry-run would have refused.
 	wouldRefuse atomic.Int64
+	// ticker ticks until it is stopped.
+	ticker func(time.Duration) (ticks <-chan time.Time, stop func())
 }
 
 // New returns a gateway. Reload must be called before it serves.
 func New(o Options) *Gateway {
-	g := &Gateway{Options: o, ring: newKeyring(), sockets: newSockets(o.Sockets)}
+	g := &Gateway{Options: o, ring: newKeyring(), sockets: newSockets(o.Sockets), ticker: every}
 	g.tenants = &tenants{g: g, byID: map[app.OrgID]*tenant{}}
 	g.book.Store(emptyBook())
 	return g
@@ -114,6 +126,9 @@ func (g *Gateway) serve(x *exchange) error {
 	if err := x.enter(); err != nil {
 		return err
 	}
+	if x.route.Egress != nil {
+		return g.egress(x)
+	}
 	got := find(x.r.Header, x.route.modes)
 	if err := g.decide(x.r.Context(), x, got); err != nil {
 		return err
@@ -125,12 +140,18 @@ func (g *Gateway) serve(x *exchange) error {
 	return g.proxy(x)
 }
 
-// decide says who the request is from and whether its limits let it pass.
-func (g *Gateway) decide(ctx context.Context, x *exchange, got presented) (err error) {
+// decide says who the request is from and whether it may pass.
+func (g *Gateway) decide(ctx context.Context, x *exchange, got presented) error {
 	c, err := g.identify(ctx, got, x.from, x.route, x.start)
 	if err != nil {
 		return err
 	}
+	return g.admit(ctx, x, c)
+}
+
+// admit says whether the credential's organization and limits let the request
+// pass; nil is nobody known.
+func (g *Gateway) admit(ctx context.Context, x *exchange, c *credential) error {
 	if x.admission = x.route.open; c != nil {
 		if err := g.enroll(ctx, x, c); err != nil {
 			return err

@@ -192,16 +192,22 @@ func (g *Gateway) read(ctx context.Context, got presented, hash [32]byte, outsid
 }
 
 func (g *Gateway) readToken(ctx context.Context, c *credential, outside token.Outside) error {
-	org, err := g.Directory.Org(ctx, app.OrgID(outside.Org))
-	if app.IsKind(err, app.KindNotFound) {
-		org, err = g.Directory.OrgBySlug(ctx, outside.Org)
-	}
+	org, err := g.orgNamed(ctx, outside.Org)
 	if app.IsKind(err, app.KindNotFound) {
 		return errTokenOrg()
 	}
 	c.actor = app.Actor{Kind: app.ActorUser, ID: outside.User, OrgID: org.ID, Scopes: outside.Scopes}
 	c.expires = outside.ExpiresAt
 	return err
+}
+
+// orgNamed finds an organization by its id or slug.
+func (g *Gateway) orgNamed(ctx context.Context, name string) (app.Org, error) {
+	org, err := g.Directory.Org(ctx, app.OrgID(name))
+	if app.IsKind(err, app.KindNotFound) {
+		return g.Directory.OrgBySlug(ctx, name)
+	}
+	return org, err
 }
 
 func (g *Gateway) readSession(ctx context.Context, c *credential, cookie string) error {

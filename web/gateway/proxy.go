@@ -33,10 +33,9 @@ func (g *Gateway) proxy(x *exchange) error {
 	if err := x.addressToApp(); err != nil {
 		return err
 	}
-	if !x.route.meters.none() {
-		x.ticket, x.metered = g.Ledger.Begin(x.intent()), true
+	if err := g.dispatch(x.r.Context(), x); err != nil {
+		return err
 	}
-	x.forwarded = true
 	x.own = g.Now().Sub(x.start)
 	x.result = pool.Serve(x.w, x.r, &x.out)
 	if x.result.Sent {
@@ -93,7 +92,7 @@ func (x *exchange) variable(name string) string {
 func (x *exchange) beforeAnswer(_ int, h http.Header) error {
 	if x.metered {
 		waited := x.g.Now()
-		if err := x.ticket.Wait(x.r.Context()); err != nil {
+		if err := x.wait(x.r.Context()); err != nil {
 			return err
 		}
 		x.own += x.g.Now().Sub(waited)

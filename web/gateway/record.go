@@ -20,8 +20,8 @@ func (g *Gateway) record(x *exchange, err error) {
 	}
 	took := g.Now().Sub(x.start)
 	if x.metered {
-		g.Ledger.Settle(x.ticket, x.outcome(status, took))
-		x.metered = false
+		x.settle(x.outcome(status, took))
+		x.tally(status)
 	}
 	g.observe(x, status, code, took-x.result.Lasted) // how long a WebSocket stood says nothing of speed
 	x.recorded = true
@@ -58,9 +58,20 @@ func (g *Gateway) complain(x *exchange, known *app.Error, err error) {
 	}
 }
 
+// tally counts successful answers apart from the ledger, which is held against
+// it; a connection that was switched is one.
+func (x *exchange) tally(status int) {
+	if class := status / 100; class == 1 || class == 2 {
+		x.g.Ledger.Tally(1)
+	}
+}
+
 // outcome is what the ledger writes of the request's end.
 func (x *exchange) outcome(status int, took time.Duration) app.Outcome {
 	out := app.Outcome{Status: status}
+	if x.credential != nil && x.credential.mode == onBehalf {
+		return out // no traffic of the organization's own
+	}
 	if x.route.meters.bytes {
 		out.BytesIn, out.BytesOut = x.result.BytesIn, x.result.BytesOut
 	}

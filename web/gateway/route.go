@@ -22,6 +22,7 @@ type route struct {
 	query   edits
 	ledger  app.RouteID // how the ledger names the route
 	open    *admission  // of everybody who comes without a credential
+	vendor  vendor      // of an egress route
 }
 
 // authModes are the ways by which a route lets callers identify themselves.

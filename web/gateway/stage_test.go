@@ -21,11 +21,14 @@ import (
 	"gatehouse/app/auth"
 	"gatehouse/app/keys"
 	"gatehouse/app/limit"
+	"gatehouse/app/margin"
 	"gatehouse/app/metering"
+	"gatehouse/app/quota"
 	"gatehouse/app/tenancy"
 	"gatehouse/app/token"
 	"gatehouse/app/traffic"
 	"gatehouse/store"
+	"gatehouse/store/storetest"
 	"gatehouse/store/storetest/each"
 	"gatehouse/web/gateway"
 	"gatehouse/web/respond"
@@ -39,6 +42,9 @@ type stage struct {
 	store   *directory
 	blocks  *blocks
 	ledger  *metering.Ledger
+	quotas  *quota.Engine
+	rates   *margin.Rates
+	sealer  *app.Sealer
 	traffic *traffic.Recorder
 	auth    *auth.Service
 	tokens  *token.Service
@@ -130,8 +136,21 @@ func (b *blocks) AppendBlock(ctx context.Context, replica, seq int64, body []byt
 // newStage opens a gate; change may edit what it stands on.
 func newStage(t *testing.T, change ...func(*stage)) *stage {
 	t.Helper()
+	return newStageOn(t, store.Options{Path: filepath.Join(t.TempDir(), "gatehouse.db")}, change...)
+}
+
+// eachStage runs the test on each database.
+func eachStage(t *testing.T, test func(t *testing.T, at store.Options)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, store.Options{Path: filepath.Join(t.TempDir(), "gatehouse.db")}) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, store.Options{DSN: storetest.Postgres(t)}) })
+}
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+func newStageOn(t *testing.T, at store.Options, change ...func(*stage)) *stage {
+	t.Helper()
 	s := &stage{t: t, clock: &clock{}, log: &lines{}, access: &lines{}, app: newSampleApp(t), plan: app.Plan{Slug: "test", Name: "Test"}}
-	at := store.Options{Path: filepath.Join(t.TempDir(), "gatehouse.db"), Now: s.clock.Now}
+	at.Now = s.clock.Now
 	s.store = &directory{Store: each.Open(t, at)}
 	s.openLedger(at)
 	s.openIdentity()
@@ -141,6 +160,7 @@ func newStage(t *testing.T, change ...func(*stage)) *stage {
 	s.traffic = traffic.New(s.clock.Now)
 	s.options = gateway.Options{Directory: s.store, Limits: limit.NewLocal(s.clock.Now), Slots: limit.NewLocalSlots(), Ledger: s.ledger,
 		Traffic: s.traffic, Tokens: s.issuer.trusted(t, s.clock), Sessions: s.auth, Assertions: s.tokens, Touches: keys.NewTouch(s.store),
+		Quotas: s.quotas, Overrides: s.store, Rates: s.rates, Secrets: s.sealer, Meters: meterList{},
 		Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Default: s.app.URL, AccessLog: access, Now: s.clock.Now, Log: log}
 	for _, fn := range change {
 		fn(s)
@@ -169,21 +189,24 @@ func (s *stage) openLedger(at store.Options) {
 	if s.ledger, err = metering.Open(s.t.Context(), metering.Options{Store: s.blocks, Now: s.clock.Now}); err != nil {
 		s.t.Fatal(err)
 	}
+	s.rates = &margin.Rates{Store: s.store}
+	s.quotas = quota.New(quota.Options{Store: opened, Replica: s.ledger.Replica, Alive: s.ledger.Alive, Now: s.clock.Now})
 	s.closers = append(s.closers, func() { s.ledger.Close(context.Background()); opened.Close() })
 }
 
 func (s *stage) openIdentity() {
-	sealer, err := app.NewSealer(bytes.Repeat([]byte{7}, 32))
+	var err error
+	s.sealer, err = app.NewSealer(bytes.Repeat([]byte{7}, 32))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	s.tokens, err = token.Open(s.t.Context(), token.Options{Store: s.store, Sealer: sealer, Now: s.clock.Now, Log: quiet,
+	s.tokens, err = token.Open(s.t.Context(), token.Options{Store: s.store, Sealer: s.sealer, Now: s.clock.Now, Log: quiet,
 		Issuer: "https://gate.example", Audience: "app"})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.auth = auth.New(auth.Options{Store: s.store, Sealer: sealer, Now: s.clock.Now, Log: quiet})
+	s.auth = auth.New(auth.Options{Store: s.store, Sealer: s.sealer, Now: s.clock.Now, Log: quiet})
 	s.orgs = &tenancy.Service{Store: s.store, Now: s.clock.Now}
 	s.keys = &keys.Service{Store: s.store, Now: s.clock.Now}
 	s.issuer = newIssuer(s.t, s.clock)

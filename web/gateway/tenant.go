@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/app"
 	"gatehouse/app/limit"
+	"gatehouse/app/quota"
 	"gatehouse/app/traffic"
 )
 
@@ -27,6 +28,9 @@ type orgState struct {
 	org   app.Org
 	plan  app.Plan
 	cells []*limit.Cell // the plan's rate limits
+	book  *quota.Book   // the quotas of plan and overrides; nil: there are none
+
+	overrides []app.QuotaOverride
 
 	id, slug, planSlug []string // prepared header values
 }
@@ -117,8 +121,25 @@ func (t *tenants) read(ctx context.Context, of *tenant) (*orgState, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &orgState{org: org, plan: plan, id: []string{string(org.ID)},
-		slug: []string{org.Slug}, planSlug: []string{org.Plan}}, nil
+	state := &orgState{org: org, plan: plan, id: []string{string(org.ID)},
+		slug: []string{org.Slug}, planSlug: []string{org.Plan}}
+	return state, t.readQuotas(ctx, state)
+}
+
+// readQuotas compiles what the organization is granted.
+func (t *tenants) readQuotas(ctx context.Context, state *orgState) (err error) {
+	if t.g.Quotas == nil {
+		return nil
+	}
+	if t.g.Overrides != nil {
+		if state.overrides, err = t.g.Overrides.QuotaOverrides(ctx, state.org.ID); err != nil {
+			return err
+		}
+	}
+	if len(state.plan.Quotas)+len(state.overrides) > 0 {
+		state.book = t.g.Quotas.Book(state.org, state.plan, state.overrides)
+	}
+	return nil
 }
 
 // keep holds the state for later requests, unless a change came while it was

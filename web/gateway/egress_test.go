@@ -1,0 +1,520 @@
+package gateway_test
+
+import (
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"gatehouse/app"
+	"gatehouse/store"
+)
+
+// paidAPI stands in for the vendors: reply answers, and what was asked last is
+// kept.
+type paidAPI struct {
+	*httptest.Server
+	asked atomic.Int64
+	mu    sync.Mutex
+	last  http.Request
+	body  string
+	reply http.HandlerFunc
+}
+
+const vendorSecret = "sk-of-the-operator-7Qb2"
+
+func newPaidAPI(t *testing.T, reply http.HandlerFunc) *paidAPI {
+	a := &paidAPI{reply: reply}
+	a.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		a.mu.Lock()
+		a.last, a.body = *r, string(body)
+		a.last.Header = r.Header.Clone()
+		a.mu.Unlock()
+		a.asked.Add(1)
+		a.reply(w, r)
+	}))
+	a.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	a.Start()
+	t.Cleanup(a.Close)
+	return a
+}
+
+func (a *paidAPI) seen() (http.Request, string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last, a.body
+}
+
+// says answers with a recorded answer of a vendor.
+func says(t *testing.T, file string) http.HandlerFunc {
+	text, err := os.ReadFile("tokens/testdata/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind := "application/json"
+	if strings.HasSuffix(file, ".sse") {
+		kind = "text/event-stream"
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		if strings.Contains(file, "error") {
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+		w.Write(text)
+	}
+}
+
+// tells answers with this usage.
+func tells(input, output int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}`, input, output, input+output)
+	}
+}
+
+// desk is a stage with routes to a paid API, an organization that calls it,
+// and the app that calls it for others. A token read costs 1 micro, one
+// written 2.
+type desk struct {
+	*stage
+	api  *paidAPI
+	org  app.Org
+	own  app.MintedKey
+	app  string // Authorization of the app's key
+	whom string // header that names the organization
+}
+
+func newDesk(t *testing.T, at store.Options, reply http.HandlerFunc, change ...func(*stage)) *desk {
+	t.Helper()
+	d := &desk{api: newPaidAPI(t, reply)}
+	d.stage = newStageOn(t, at, change...)
+	d.apply(d.store.UpsertRates(t.Context(), []app.Rate{{Model: "m-*", Input: "1", Output: "2", MaxInput: 100_000, MaxOutput: 1000, ValidFrom: noon.AddDate(-1, 0, 0)}}))
+	d.apply(nil, d.rates.Load(t.Context()))
+	d.egress(app.Egress{})
+	d.org = d.stage.org("Acme")
+	d.own = d.stage.key(d.org.ID)
+	d.app = bearer(d.stage.key("", scoped("egress")).Secret)
+	d.whom = "X-Gatehouse-Org: " + d.org.Slug
+	return d
+}
+
+// egress routes /openai, /anthropic and /any to the paid API.
+func (d *desk) egress(like app.Egress, more ...app.Route) {
+	d.t.Helper()
+	up := app.Upstream{Name: "paid", Addresses: []string{d.api.URL}, AllowPrivate: true,
+		Credential: &app.Credential{Header: "x-api-key", Sealed: d.sealer.Seal(app.CredentialPurpose("paid"), []byte(vendorSecret))}}
+	route := func(name string, api app.EgressAPI) app.Route {
+		e := like
+		e.API = api
+		return app.Route{Name: name, PathPrefix: "/" + name, StripPrefix: "/" + name, Upstream: "paid", Egress: &e}
+	}
+	priced := route("any", app.EgressHTTP)
+	priced.Cost = 700
+	d.routing([]app.Upstream{{Name: "app", Addresses: []string{d.stage.app.URL}}, up},
+		append(more, route("openai", app.EgressOpenAI), route("anthropic", app.EgressAnthropic), priced, app.Route{Name: "all"})...)
+}
+
+const (
+	openaiPath    = "/openai/v1/chat/completions"
+	anthropicPath = "/anthropic/v1/messages"
+	plainCall     = `{"model":"m-1","max_tokens":100,"messages":[{"role":"user","content":"hi"}]}`
+	streamedCall  = `{"model":"m-1","max_tokens":100,"stream":true,"messages":[{"role":"user","content":"hi"}]}`
+)
+
+func (d *desk) call(path, body string, headers ...string) answer {
+	d.t.Helper()
+	return d.ask("POST", path, body, append(headers, d.app, d.whom)...)
+}
+
+// spent is what the organization has used of a meter; it ends the ledger.
+func (d *desk) spent(meter string) int64 {
+	d.t.Helper()
+	state := d.account(d.org.ID, "", meter)
+	if state.Held != 0 {
+		d.t.Errorf("%s: %d is held yet", meter, state.Held)
+	}
+	return state.Spent
+}
+
+func onSQLite(t *testing.T) store.Options { return store.Options{Path: t.TempDir() + "/gatehouse.db"} }
+
+func everythingCapped(cost int64) func(*stage) {
+	return granting(monthly("requests", 1000), monthly("cost", cost), monthly("tokens_input", 1_000_000), monthly("tokens_output", 1_000_000),
+		monthly("tokens_cache_read", 1_000_000), monthly("tokens_cache_write", 1_000_000))
+}
+
+func TestWhoMayCallAPaidAPI(t *testing.T) {
+	d := newDesk(t, onSQLite(t), says(t, "openai_chat.json"), everythingCapped(1_000_000))
+	other := d.stage.org("Other")
+	theirs, gone := d.stage.key(other.ID), d.stage.key(d.org.ID)
+	d.apply(d.keys.Revoke(t.Context(), system, d.org.ID, gone.ID))
+	suspended := d.stage.org("Late")
+	d.apply(d.orgs.Suspend(t.Context(), system, string(suspended.ID), "unpaid"))
+	own, plain := bearer(d.own.Secret), bearer(d.stage.key("").Secret)
+	forOrg := func(name string) string { return "X-Gatehouse-Org: " + name }
+	forKey := func(id app.KeyID) string { return "X-Gatehouse-Key: " + string(id) }
+	for _, row := range []struct {
+		name    string
+		status  int
+		code    string
+		headers []string
+	}{
+		{"anonymous", 401, "credential_missing", nil},
+		{"anonymous that names an organization", 401, "credential_missing", []string{d.whom}},
+		{"a wrong key", 401, "key_malformed", []string{"Authorization: Bearer gk_live_wrong", d.whom}},
+		{"an organization's key", 200, "", []string{own}},
+		{"an organization's key names another", 200, "", []string{own, forOrg(other.Slug), forKey(theirs.ID)}},
+		{"an operator's key without the scope", 403, "scope_missing", []string{plain, d.whom}},
+		{"an operator's key with it", 200, "", []string{d.app, d.whom}},
+		{"in the other header", 200, "", []string{"X-Api-Key: " + strings.TrimPrefix(d.app, "Authorization: Bearer "), d.whom}},
+		{"by id", 200, "", []string{d.app, forOrg(string(d.org.ID))}},
+		{"for nobody", 400, "egress_org_missing", []string{d.app}},
+		{"for two", 400, "egress_org_missing", []string{d.app, d.whom, forOrg(other.Slug)}},
+		{"for an organization that is not there", 404, "not_found", []string{d.app, forOrg("nobody")}},
+		{"for a suspended one", 403, "org_suspended", []string{d.app, forOrg(suspended.Slug)}},
+		{"for a key of it", 200, "", []string{d.app, d.whom, forKey(d.own.ID)}},
+		{"for a key of another organization", 404, "not_found", []string{d.app, d.whom, forKey(theirs.ID)}},
+		{"for a key that is not there", 404, "not_found", []string{d.app, d.whom, forKey("key_none")}},
+		{"for a revoked key", 403, "egress_key_ended", []string{d.app, d.whom, forKey(gone.ID)}},
+		{"over a WebSocket", 400, "egress_upgrade", []string{d.app, d.whom, "Connection: Upgrade", "Upgrade: websocket"}},
+	} {
+		before := d.api.asked.Load()
+		got := d.ask("POST", openaiPath, plainCall, row.headers...)
+		if passed := d.api.asked.Load() > before; got.status != row.status || got.code() != row.code || passed != (row.status == 200) {
+			t.Errorf("%s: %d %s, passed %v, want %d %s", row.name, got.status, got.body, passed, row.status, row.code)
+		}
+	}
+	if got := d.get("/v1/authorize", own, "X-Forwarded-Uri: "+openaiPath); got.code() != "egress_route" {
+		t.Errorf("another proxy asks about it: %d %s", got.status, got.body)
+	}
+	if other := d.account(other.ID, "", "cost"); other.Spent != 0 {
+		t.Errorf("the other organization paid %d", other.Spent)
+	}
+	// Of the six that passed, two were the organization's own requests.
+	if n := d.spent("requests"); n != 2 {
+		t.Errorf("%d requests drawn, want 2: what the app calls is no traffic of its customer's", n)
+	}
+}
+
+// The vendor sees the operator's credential, and nothing of who calls.
+func TestAPaidAPISeesNothingOfWhoCalls(t *testing.T) {
+	d := newDesk(t, onSQLite(t), says(t, "openai_chat.json"))
+	d.egress(app.Egress{}, app.Route{Name: "edited", PathPrefix: "/openai/edited", StripPrefix: "/openai/edited", Upstream: "paid",
+		Egress: &app.Egress{API: app.EgressOpenAI}, Headers: app.Edits{Set: map[string]string{"X-Team": "${org.slug}"}}})
+	for _, path := range []string{openaiPath, "/openai/edited/v1/chat/completions"} {
+		got := d.call(path, plainCall, "X-Gatehouse-User: lena", "X-Gatehouse-Task: report", "x_gatehouse_org: forged", "Cookie: a=b",
+			"Traceparent: 00-1-2-01", "X-Request-Id: mine", "X-Forwarded-For: 192.0.2.1", "X-B3-Traceid: 7", "Accept-Encoding: br, gzip", "Idempotency-Key: i1",
+			"Connection: x-api-key, accept-encoding")
+		asked, body := d.api.seen()
+		if got.status != 200 || asked.Header.Get("X-Api-Key") != vendorSecret || body != plainCall || asked.Header.Get("Idempotency-Key") != "i1" {
+			t.Errorf("%d %s, header %v, body %s", got.status, got.body, asked.Header, body)
+		}
+		if asked.Header.Get("Accept-Encoding") != "identity" || asked.Host != strings.TrimPrefix(d.api.URL, "http://") || asked.URL.Path != "/v1/chat/completions" {
+			t.Errorf("coding %q, host %s, path %s", asked.Header.Get("Accept-Encoding"), asked.Host, asked.URL.Path)
+		}
+		all := fmt.Sprint(asked.Header)
+		for _, secret := range []string{"gk_", "lena", "report", "forged", "a=b", "00-1-2", "mine", "192.0.2.1", "X-Forwarded-For", "X-Real-Ip", "Gatehouse", "B3", string(d.org.ID)} {
+			if strings.Contains(all, secret) {
+				t.Errorf("the vendor is told %q: %v", secret, all)
+			}
+		}
+		if team := asked.Header.Get("X-Team"); (team == d.org.Slug) != strings.Contains(path, "edited") {
+			t.Errorf("%s: X-Team %q", path, team)
+		}
+	}
+}
+
+// What answers say that they took is counted, whichever way they say it.
+func TestACallIsCountedAsItsAnswerSays(t *testing.T) {
+	zipped := func(t *testing.T, file string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			plain := httptest.NewRecorder()
+			says(t, file)(plain, r)
+			w.Header().Set("Content-Type", plain.Header().Get("Content-Type"))
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			z.Write(plain.Body.Bytes())
+			z.Close()
+		}
+	}
+	for _, row := range []struct {
+		name, path, body                     string
+		reply                                http.HandlerFunc
+		status                               int
+		input, output, cacheRead, cacheWrite int64
+	}{
+		{"OpenAI", openaiPath, plainCall, says(t, "openai_chat.json"), 200, 86, 300, 1920, 0},
+		{"OpenAI, streamed", openaiPath, streamedCall, says(t, "openai_chat.sse"), 200, 19, 10, 0, 0},
+		{"OpenAI, coded", openaiPath, plainCall, zipped(t, "openai_chat.json"), 200, 86, 300, 1920, 0},
+		{"OpenAI, streamed and coded", openaiPath, streamedCall, zipped(t, "openai_chat.sse"), 200, 19, 10, 0, 0},
+		{"OpenAI refuses", openaiPath, plainCall, says(t, "openai_error.json"), 429, 0, 0, 0, 0},
+		{"Anthropic", anthropicPath, plainCall, says(t, "anthropic.json"), 200, 2095, 503, 30, 10},
+		{"Anthropic, streamed", anthropicPath, streamedCall, says(t, "anthropic.sse"), 200, 25, 15, 0, 0},
+		{"models are listed", "/openai/v1/models", "", says(t, "openai_error.json"), 429, 0, 0, 0, 0},
+		{"a large body", openaiPath, strings.Replace(plainCall, "hi", strings.Repeat("long ", 60_000), 1), says(t, "openai_chat.json"), 200, 86, 300, 1920, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			d := newDesk(t, onSQLite(t), row.reply, everythingCapped(1_000_000))
+			method := "POST"
+			if row.body == "" {
+				method = "GET"
+			}
+			got := d.ask(method, row.path, row.body, d.app, d.whom)
+			if got.status != row.status || got.header.Get("Content-Encoding") != "" || strings.Contains(got.body, `"choices":[],"usage":{`) {
+				t.Errorf("%d %v %s", got.status, got.header, got.body)
+			}
+			if strings.HasSuffix(row.name, "streamed") && !strings.Contains(got.body, "data: ") {
+				t.Errorf("the answer is %q", got.body)
+			}
+			want := map[string]int64{"tokens_input": row.input, "tokens_output": row.output, "tokens_cache_read": row.cacheRead,
+				"tokens_cache_write": row.cacheWrite, "cost": row.input + row.cacheRead + row.cacheWrite + 2*row.output}
+			for meter, n := range want {
+				if spent := d.spent(meter); spent != n {
+					t.Errorf("%s: %d, want %d", meter, spent, n)
+				}
+			}
+		})
+	}
+}
+
+// However many calls come at once, their worst cases never pass the budget, and
+// what they cost in truth stays below it.
+func TestABudgetHoldsUnderConcurrency(t *testing.T) {
+	eachStage(t, func(t *testing.T, at store.Options) {
+		const budget, each = 20_000, 10 + 2*100
+		d := newDesk(t, at, tells(10, 100), granting(monthly("cost", budget)))
+		var passed atomic.Int64
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for range 12 {
+					got, err := d.try(t.Context(), "POST", openaiPath, strings.NewReader(plainCall), d.app, d.whom)
+					switch {
+					case err != nil:
+						t.Error(err)
+					case got.status == 200:
+						passed.Add(1)
+					case got.code() != "budget_exhausted" || got.quota().Wanted < 200:
+						t.Errorf("%d %s", got.status, got.body)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if n := passed.Load(); n < 80 || n != d.api.asked.Load() || d.spent("cost") != n*each || n*each > budget {
+			t.Errorf("%d passed, the vendor was asked %d times, %d spent", n, d.api.asked.Load(), d.spent("cost"))
+		}
+	})
+}
+
+// Who calls for more than the budget covers is refused, or where the route says
+// so, gets as much as it covers.
+func TestABudgetThatCoversSome(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		clamp  bool
+		budget int64
+		status int
+	}{{"refused", false, 200, 402}, {"clamped", true, 200, 200}, {"too little even so", true, 100, 402}} {
+		d := newDesk(t, onSQLite(t), says(t, "anthropic.sse"), granting(monthly("cost", row.budget)))
+		d.egress(app.Egress{Clamp: row.clamp})
+		got := d.call(anthropicPath, plainCall)
+		_, body := d.api.seen()
+		if got.status != row.status || row.status == 200 && (strings.Contains(body, `"max_tokens":100`) || !strings.Contains(body, `"max_tokens":`)) {
+			t.Errorf("%s: %d %s, the vendor was asked %s", row.name, got.status, got.body, body)
+		}
+		if want := int64(row.status/200%2) * (25 + 30); d.spent("cost") != want {
+			t.Errorf("%s: %d spent, want %d", row.name, d.spent("cost"), want)
+		}
+	}
+}
+
+// What nobody can hold to a budget is refused where there is one, and counted
+// where there is none.
+func TestWhatCannotBeHeldToABudget(t *testing.T) {
+	unbounded := `{"model":"m-1","previous_response_id":"r","input":"hi"}`
+	for _, row := range []struct{ name, path, body, code string }{
+		{"a model without a price", openaiPath, `{"model":"other","max_tokens":5,"messages":[]}`, "price_unknown"},
+		{"no model", openaiPath, `{"max_tokens":5,"messages":[]}`, "price_unknown"},
+		{"a call that nobody counts", "/openai/v1/images/generations", `{"prompt":"a house"}`, "price_unknown"},
+		{"a model whose bound is not known", openaiPath, `{"model":"open-1","messages":[]}`, "call_unbounded"},
+		{"no bound at all", "/openai/v1/responses", strings.Replace(unbounded, "m-1", "open-1", 1), "call_unbounded"},
+		{"no JSON", openaiPath, `{"model":`, "call_malformed"},
+	} {
+		for _, capped := range []bool{true, false} {
+			limit := granting()
+			if capped {
+				limit = granting(monthly("cost", 1_000_000))
+			}
+			d := newDesk(t, onSQLite(t), says(t, "openai_chat.json"), limit)
+			d.apply(d.store.UpsertRates(t.Context(), []app.Rate{{Model: "open-*", Input: "1", Output: "2", ValidFrom: noon.AddDate(-1, 0, 0)}}))
+			d.apply(nil, d.rates.Load(t.Context()))
+			got := d.call(row.path, row.body)
+			refused := capped || row.code == "call_malformed"
+			if refused && got.code() != row.code || !refused && got.status != 200 {
+				t.Errorf("%s, capped %v: %d %s", row.name, capped, got.status, got.body)
+			}
+			if (d.api.asked.Load() == 0) != refused {
+				t.Errorf("%s, capped %v: the vendor was asked %d times", row.name, capped, d.api.asked.Load())
+			}
+		}
+	}
+}
+
+// A call that reached nobody costs nothing; one that broke off costs its worst
+// case, but for what it told.
+func TestACallThatFails(t *testing.T) {
+	cut := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			io.WriteString(w, text)
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+	}
+	start := `data: {"type":"message_start","message":{"usage":{"input_tokens":25,"output_tokens":1}}}` + "\n\n"
+	for _, row := range []struct {
+		name          string
+		reply         http.HandlerFunc
+		input, output int64
+	}{
+		{"nobody is there", nil, 0, 0},
+		{"cut after its input was told", cut(start + "data: {}\n\n"), 25, 100},
+		{"cut at once", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, -1, 100},
+		{"it fails", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) }, 0, 0},
+		{"it says nothing of usage", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{}`) }, -1, 100},
+	} {
+		d := newDesk(t, onSQLite(t), row.reply, everythingCapped(1_000_000))
+		if row.reply == nil {
+			d.api.Close()
+		}
+		d.try(t.Context(), "POST", anthropicPath, strings.NewReader(streamedCall), d.app, d.whom)
+		d.awaitRecorded(1)
+		input, output := d.spent("tokens_input"), d.spent("tokens_output")
+		if row.input < 0 && input < 20 || row.input >= 0 && input != row.input || output != row.output || d.spent("cost") != d.priced(input, output) {
+			t.Errorf("%s: %d and %d tokens for %d, want %d and %d", row.name, input, output, d.spent("cost"), row.input, row.output)
+		}
+	}
+}
+
+// awaitRecorded waits until so many calls have ended.
+func (d *desk) awaitRecorded(n int64) {
+	d.t.Helper()
+	awaitThat(d.t, "the call ends", func() bool {
+		allowed, refused, failed := d.traffic.Totals()
+		return allowed+refused+failed >= n
+	})
+}
+
+func (d *desk) priced(input, output int64) int64 { return input + 2*output }
+
+// When the caller leaves in the middle, the answer is read on: what it took is
+// known, and not estimated.
+func TestACallerThatLeaves(t *testing.T) {
+	gone, begun := make(chan struct{}), make(chan struct{})
+	whole, err := os.ReadFile("tokens/testdata/anthropic.sse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, onSQLite(t), func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Write(whole[:200])
+		http.NewResponseController(w).Flush()
+		close(begun)
+		<-gone
+		w.Write(whole[200:])
+	}, everythingCapped(1_000_000))
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		<-begun
+		leave()
+		close(gone)
+	}()
+	if _, err := d.try(ctx, "POST", anthropicPath, strings.NewReader(streamedCall), d.app, d.whom); err == nil {
+		t.Error("the caller has the whole answer")
+	}
+	d.awaitRecorded(1)
+	if input, output, cost := d.spent("tokens_input"), d.spent("tokens_output"), d.spent("cost"); input != 25 || output != 15 || cost != 55 {
+		t.Errorf("%d and %d tokens for %d", input, output, cost)
+	}
+}
+
+// The worst case is durable before the vendor hears of the call, and what it
+// took before its caller has the last of the answer.
+func TestMoneyIsDurableFirst(t *testing.T) {
+	d := newDesk(t, onSQLite(t), says(t, "openai_chat.json"), everythingCapped(1_000_000))
+	commits := make(chan chan error)
+	hook := func() error {
+		verdict := make(chan error)
+		commits <- verdict
+		return <-verdict
+	}
+	d.blocks.before.Store(&hook)
+	answered := make(chan answer)
+	go func() {
+		got, _ := d.try(t.Context(), "POST", openaiPath, strings.NewReader(plainCall), d.app, d.whom)
+		answered <- got
+	}()
+	intent := <-commits
+	if n := d.api.asked.Load(); n != 0 {
+		t.Error("the vendor heard of a call that is not counted")
+	}
+	intent <- nil
+	settle := <-commits
+	if n := d.api.asked.Load(); n != 1 {
+		t.Errorf("the vendor was asked %d times", n)
+	}
+	select {
+	case got := <-answered:
+		t.Errorf("the caller has all of an answer that is not counted: %d %s", got.status, got.body)
+	default:
+	}
+	d.blocks.before.Store(nil)
+	settle <- nil
+	if got := <-answered; got.status != 200 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// A call that costs a fixed price, and one whose ledger cannot write.
+func TestACallOfAFixedPrice(t *testing.T) {
+	d := newDesk(t, onSQLite(t), says(t, "openai_chat.json"), granting(monthly("cost", 2000)))
+	for i, want := range []int{200, 200, 402} {
+		if got := d.call("/any/v1/send", "a message"); got.status != want {
+			t.Errorf("call %d: %d %s, want %d", i, got.status, got.body, want)
+		}
+	}
+	if _, body := d.api.seen(); body != "a message" {
+		t.Errorf("the vendor was sent %q", body)
+	}
+	if n := d.spent("cost"); n != 1400 {
+		t.Errorf("%d spent, want 1400", n)
+	}
+	if got := d.call("/any/v1/send", "a message"); got.status != 503 && got.status != 402 {
+		t.Errorf("with the ledger closed: %d %s", got.status, got.body)
+	}
+	if n := d.api.asked.Load(); n != 2 {
+		t.Errorf("the vendor was asked %d times", n)
+	}
+}
+
+// A key's own budget holds beside its organization's.
+func TestABudgetOfAKey(t *testing.T) {
+	d := newDesk(t, onSQLite(t), says(t, "openai_chat.json"), everythingCapped(1_000_000))
+	d.apply(nil, d.store.PutQuotaOverride(t.Context(), app.QuotaOverride{Org: d.org.ID, Key: d.own.ID, Quota: monthly("cost", 10)}))
+	if got := d.call(openaiPath, plainCall, "X-Gatehouse-Key: "+string(d.own.ID)); got.status != 402 || got.quota().Scope != "key" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := d.call(openaiPath, plainCall); got.status != 200 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
