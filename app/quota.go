@@ -133,10 +133,10 @@ func (p QuotaPeriod) Bounds(at time.Time, zone *time.Location, anchor time.Time)
 		return start, start.Add(time.Hour)
 	case PeriodDay:
 		year, month, day := at.In(zone).Date()
-		return time.Date(year, month, day, 0, 0, 0, 0, zone), time.Date(year, month, day+1, 0, 0, 0, 0, zone)
+		return midnight(year, month, day, zone), midnight(year, month, day+1, zone)
 	case PeriodMonth:
 		year, month, _ := at.In(zone).Date()
-		return time.Date(year, month, 1, 0, 0, 0, 0, zone), time.Date(year, month+1, 1, 0, 0, 0, 0, zone)
+		return midnight(year, month, 1, zone), midnight(year, month+1, 1, zone)
 	case PeriodBilling:
 		return billingPeriod(at.In(zone), anchor.In(zone))
 	}
@@ -157,9 +157,35 @@ func billingPeriod(at, anchor time.Time) (start, end time.Time) {
 // anniversary is the anchor so many months later: on its day, or on the last
 // of a month that is too short. Each begins at midnight.
 func anniversary(anchor time.Time, months int) time.Time {
-	first := time.Date(anchor.Year(), anchor.Month()+time.Month(months), 1, 0, 0, 0, 0, anchor.Location())
+	first := time.Date(anchor.Year(), anchor.Month()+time.Month(months), 1, 0, 0, 0, 0, time.UTC)
 	last := first.AddDate(0, 1, -1).Day()
-	return time.Date(first.Year(), first.Month(), min(anchor.Day(), last), 0, 0, 0, 0, anchor.Location())
+	return midnight(first.Year(), first.Month(), min(anchor.Day(), last), anchor.Location())
+}
+
+// midnight is the first moment of a day. Where clocks are moved at midnight
+// that is 1 o'clock, or the first of two midnights; time.Date would answer
+// with 23 o'clock of the day before, or either.
+func midnight(year int, month time.Month, day int, zone *time.Location) time.Time {
+	date := time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+	_, offset := date.In(zone).Zone()
+	first := date.Add(-time.Duration(offset)*time.Second - 4*time.Hour) // no clock is moved by more
+	last := first.Add(8 * time.Hour)
+	reached := func(at time.Time) bool { // whether the local clock shows the day, or a later one
+		_, offset := at.In(zone).Zone()
+		return !at.Add(time.Duration(offset) * time.Second).Before(date)
+	}
+	for at := first; at.Before(last); {
+		_, moved := at.In(zone).ZoneBounds() // up to it, the clock runs evenly
+		_, offset := at.In(zone).Zone()
+		if even := date.Add(-time.Duration(offset) * time.Second); !reached(at) && (moved.IsZero() || even.Before(moved)) {
+			return even.In(zone)
+		}
+		if reached(at) || moved.IsZero() {
+			return at.In(zone)
+		}
+		at = moved
+	}
+	return last.In(zone)
 }
 
 // QuotaOverride replaces a quota of the plan for one organization, or adds
