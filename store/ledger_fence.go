@@ -41,10 +41,13 @@ func (l *Ledger) Beat(ctx context.Context, replica int64) error {
 	var fenced int64
 	if !l.onPostgres() {
 		err := l.db.read.QueryRowContext(ctx, `SELECT fenced_at FROM usage_replica WHERE id = $1`, replica).Scan(&fenced)
-		if err == nil && fenced != 0 {
-			err = fencedError(replica)
+		switch {
+		case err != nil:
+			return asAppError(ctx, found("replica", err))
+		case fenced != 0:
+			return fencedError(replica)
 		}
-		return asAppError(ctx, found("replica", err))
+		return nil
 	}
 	result, err := l.db.write.ExecContext(ctx, `UPDATE main.usage_replica SET seen_at = `+postgresClock+` WHERE id = $1 AND fenced_at = 0`, replica)
 	if err != nil {
