@@ -46,16 +46,16 @@ func (s *site) askQuota(v *visit) error {
 // quotaNow is the override as it is, or what an override of the plan's quota
 // begins with.
 func (s *site) quotaNow(v *visit, o app.Org, at quotaKey) (app.QuotaOverride, error) {
-	overrides, err := s.Quotas.Overrides(v.ctx(), v.actor, o.ID)
+	overrides, err := s.Quotas.Find(v.ctx(), v.actor, o.Slug)
 	if err != nil {
 		return app.QuotaOverride{}, err
 	}
 	if i := slices.IndexFunc(overrides, at.of); i >= 0 {
 		return overrides[i], nil
 	}
-	states, err := s.Quotas.States(v.ctx(), v.actor, o.ID)
+	states, err := s.Quotas.Quotas(v.ctx(), v.actor, o.Slug)
 	for _, q := range states {
-		if q.Key == at.key && q.Quota.Meter == at.meter && q.Quota.Period == at.period {
+		if q.Key == at.key && q.Meter == at.meter && q.Period == at.period {
 			return app.QuotaOverride{Org: o.ID, Key: at.key, Quota: q.Quota}, err
 		}
 	}
@@ -114,7 +114,7 @@ func (s *site) saveQuota(v *visit) error {
 	}
 	override, wrong := readQuota(v, o)
 	if wrong == nil {
-		err = s.Quotas.PutOverride(v.ctx(), v.actor, override)
+		_, err = s.Quotas.Put(v.ctx(), v.actor, o.Slug, override)
 		if app.IsKind(err, app.KindInvalid) {
 			wrong = app.AsError(err)
 		} else if err != nil {
@@ -194,7 +194,7 @@ func (s *site) askRemoveQuota(v *visit) error {
 		return err
 	}
 	at := quotaKey{app.KeyID(v.query("key")), v.query("meter"), app.QuotaPeriod(v.query("period"))}
-	overrides, err := s.Quotas.Overrides(v.ctx(), v.actor, o.ID)
+	overrides, err := s.Quotas.Find(v.ctx(), v.actor, o.Slug)
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func (s *site) removeQuota(v *visit) error {
 	if err != nil {
 		return err
 	}
-	err = s.Quotas.DeleteOverride(v.ctx(), v.actor, o.ID, app.KeyID(v.query("key")), v.query("meter"), app.QuotaPeriod(v.query("period")))
+	err = s.Quotas.Delete(v.ctx(), v.actor, o.Slug, app.KeyID(v.query("key")), v.query("meter"), app.QuotaPeriod(v.query("period")))
 	if err != nil {
 		return err
 	}

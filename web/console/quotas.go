@@ -36,15 +36,13 @@ func (s *site) orgQuotas(v *visit) error {
 	if err != nil {
 		return err
 	}
-	states, err := s.Quotas.States(v.ctx(), v.actor, o.ID)
-	if err != nil {
+	if view.Cards, view.Keys, err = s.quotaCards(v, o, list, names); err != nil {
 		return err
 	}
-	view.Cards, view.Keys = quotaCards(v, o, states, list, names)
 	if view.Overrides, err = s.overrideRows(v, o, list, names); err != nil {
 		return err
 	}
-	if view.Notices, err = s.noticeRows(v, o.ID, list, names); err != nil {
+	if view.Notices, err = s.noticeRows(v, o.Slug, list, names); err != nil {
 		return err
 	}
 	view.Reserved, err = s.reservationRows(v, o, list, names)
@@ -81,10 +79,20 @@ func nameOfKey(names map[app.KeyID]string, id app.KeyID) string {
 }
 
 // quotaCards shows the organization's own quotas as cards, those of its keys apart.
-func quotaCards(v *visit, o app.Org, states []QuotaState, list []app.Meter, names map[app.KeyID]string) (cards, keys []quotaCard) {
+func (s *site) quotaCards(v *visit, o app.Org, list []app.Meter, names map[app.KeyID]string) (cards, keys []quotaCard, err error) {
+	states, err := s.Quotas.Quotas(v.ctx(), v.actor, o.Slug)
+	if err != nil {
+		return nil, nil, err
+	}
+	overrides, err := s.Quotas.Find(v.ctx(), v.actor, o.Slug)
+	if err != nil {
+		return nil, nil, err
+	}
+	zone := s.planZone(v.ctx(), v, o)
 	for _, q := range states {
-		card := quotaCardOf(v.now, v.zone, q, list)
-		card.Edit = ui.Quota(o.Slug, "edit", q.Key, q.Quota.Meter, q.Quota.Period)
+		card := quotaCardOf(v.now, zone, q, list)
+		card.Edit = ui.Quota(o.Slug, "edit", q.Key, q.Meter, q.Period)
+		card.Override = slices.ContainsFunc(overrides, quotaKey{q.Key, q.Meter, q.Period}.of)
 		if q.Key == "" {
 			cards = append(cards, card)
 			continue
@@ -92,15 +100,29 @@ func quotaCards(v *visit, o app.Org, states []QuotaState, list []app.Meter, name
 		card.Key = nameOfKey(names, q.Key)
 		keys = append(keys, card)
 	}
-	return cards, keys
+	return cards, keys, nil
+}
+
+// planZone is the zone in which months and days of the organization's quotas
+// begin; UTC when its plan cannot be read.
+func (s *site) planZone(ctx context.Context, v *visit, o app.Org) *time.Location {
+	plan, err := s.Plans.Plan(ctx, v.actor, o.Plan)
+	if err != nil {
+		return time.UTC
+	}
+	zone, err := plan.Zone()
+	if err != nil {
+		return time.UTC
+	}
+	return zone
 }
 
 // quotaCardOf says in words how full a quota is, until when, and how it goes on.
-func quotaCardOf(now time.Time, zone *time.Location, q QuotaState, list []app.Meter) quotaCard {
-	m := meterNamed(list, q.Quota.Meter)
-	card := quotaCard{Title: m.Name, Override: q.Override, Soft: !q.Quota.Hard(), Ends: quotaEnds(now, q), Mode: quotaMode(m, q.Quota)}
-	card.Fuse = ui.Fuse{Title: m.Name, Used: quantity(m, q.Used), Of: joinSome(" ", "of "+quantity(m, q.Quota.Limit), unitsOf(m)),
-		Percent: ui.PercentOf(q.Used, q.Quota.Limit), Held: ui.PercentOf(q.Reserved, q.Quota.Limit)}
+func quotaCardOf(now time.Time, zone *time.Location, q app.QuotaState, list []app.Meter) quotaCard {
+	m := meterNamed(list, q.Meter)
+	card := quotaCard{Title: m.Name, Ends: quotaEnds(now, zone, q), Mode: quotaMode(m, q.Quota)}
+	card.Fuse = ui.Fuse{Title: m.Name, Used: quantity(m, q.Used), Of: joinSome(" ", "of "+quantity(m, q.Limit), unitsOf(m)),
+		Percent: ui.PercentOf(q.Used, q.Limit), Held: ui.PercentOf(q.Reserved, q.Limit)}
 	if q.Reserved > 0 {
 		card.Reserved = quantity(m, q.Reserved) + " more reserved by what runs"
 	}
@@ -109,14 +131,10 @@ func quotaCardOf(now time.Time, zone *time.Location, q QuotaState, list []app.Me
 }
 
 // quotaEnds says which period it is and when it ends, in the zone of its plan.
-func quotaEnds(now time.Time, q QuotaState) string {
-	zone := q.Zone
-	if zone == nil {
-		zone = time.UTC
-	}
+func quotaEnds(now time.Time, zone *time.Location, q app.QuotaState) string {
 	start := q.Start.In(zone)
 	var name string
-	switch q.Quota.Period {
+	switch q.Period {
 	case app.PeriodMinute:
 		return "Each minute"
 	case app.PeriodHour:
@@ -150,9 +168,9 @@ func quotaMode(m app.Meter, q app.Quota) string {
 }
 
 // quotaForecast says when the limit is reached at the present pace.
-func quotaForecast(now time.Time, zone *time.Location, q QuotaState) (text, tone string) {
+func quotaForecast(now time.Time, zone *time.Location, q app.QuotaState) (text, tone string) {
 	switch {
-	case q.Quota.Limit > 0 && q.Used >= q.Quota.Limit || q.Quota.Limit == 0:
+	case q.Limit > 0 && q.Used >= q.Limit || q.Limit == 0:
 		return "The limit is reached", "down"
 	case q.Used == 0:
 		return "Nothing used yet", ""
@@ -175,12 +193,11 @@ func (s *site) orgFuseCards(v *visit, o app.Org) ([]quotaCard, error) {
 	if err != nil {
 		return nil, err
 	}
-	states, err := s.Quotas.States(v.ctx(), v.actor, o.ID)
-	cards, _ := quotaCards(v, o, states, list, nil)
+	cards, _, err := s.quotaCards(v, o, list, nil)
 	return cards, err
 }
 
-func (s *site) noticeRows(v *visit, org app.OrgID, list []app.Meter, names map[app.KeyID]string) ([]noticeRow, error) {
+func (s *site) noticeRows(v *visit, org string, list []app.Meter, names map[app.KeyID]string) ([]noticeRow, error) {
 	page, err := s.Quotas.Notices(v.ctx(), v.actor, org, app.Page{Limit: shownNotices})
 	var rows []noticeRow
 	for _, n := range page.Items {
@@ -206,9 +223,9 @@ func (s *site) reservationRows(v *visit, o app.Org, list []app.Meter, names map[
 	if s.Reservations == nil {
 		return nil, nil
 	}
-	open, err := s.Reservations.Open(v.ctx(), v.actor, o.ID)
+	open, err := s.Reservations.List(v.ctx(), v.actor, o.Slug, app.Page{Limit: app.MaxPageLimit, Filter: string(app.ReservationOpen)})
 	var rows []reservationRow
-	for _, r := range open {
+	for _, r := range open.Items {
 		m := meterNamed(list, r.Meter)
 		row := reservationRow{ID: r.ID, Meter: m.Name, Key: nameOfKey(names, r.Key), Amount: quantity(m, r.Amount), Used: quantity(m, r.Used), Begun: v.moment(r.CreatedAt), Heard: v.moment(r.HeardAt)}
 		if r.HeardAt.IsZero() {
@@ -224,7 +241,7 @@ func (s *site) reservationRows(v *visit, o app.Org, list []app.Meter, names map[
 }
 
 func (s *site) overrideRows(v *visit, o app.Org, list []app.Meter, names map[app.KeyID]string) ([]overrideRow, error) {
-	overrides, err := s.Quotas.Overrides(v.ctx(), v.actor, o.ID)
+	overrides, err := s.Quotas.Find(v.ctx(), v.actor, o.Slug)
 	var rows []overrideRow
 	for _, x := range overrides {
 		m := meterNamed(list, x.Meter)
@@ -239,7 +256,8 @@ func (s *site) overrideRows(v *visit, o app.Org, list []app.Meter, names map[app
 }
 
 // quotaNews is what the overview says of quotas: the fullest, and the last
-// notices. It is absent while no quota is near its limit and nothing was told.
+// notices. Whoever is near a limit passed a threshold before, so those of whom
+// notices were told are looked at, and not everybody.
 func (s *site) quotaNews(ctx context.Context, v *visit) (*quotaNews, error) {
 	if s.Quotas == nil {
 		return nil, nil
@@ -248,43 +266,50 @@ func (s *site) quotaNews(ctx context.Context, v *visit) (*quotaNews, error) {
 	if err != nil {
 		return nil, err
 	}
-	states, err := s.Quotas.Nearest(ctx, v.actor, nearQuotas)
-	if err != nil {
-		return nil, err
-	}
 	news := &quotaNews{}
-	for _, q := range states {
-		if ui.PercentOf(q.Used, q.Quota.Limit) < nearFrom {
-			continue
-		}
-		card := quotaCardOf(v.now, v.zone, q, list)
-		row := nearRow{Fuse: card.Fuse, Meter: joinSome(" ", card.Title, "a", periodWords(string(q.Quota.Period))), Forecast: card.Forecast, Tone: card.Tone}
-		if row.Name, row.Slug, row.Href, err = s.nameOf(v, q.Org, "quotas"); err != nil {
-			return nil, err
-		}
-		if q.Key != "" {
-			row.Meter += ", one key"
-		}
-		news.Near = append(news.Near, row)
-	}
-	slices.SortStableFunc(news.Near, func(x, y nearRow) int { return cmp.Compare(y.Fuse.Percent, x.Fuse.Percent) })
 	if news.Notices, err = s.noticeRows(v, "", list, nil); err != nil {
 		return nil, err
 	}
-	news.Notices = news.Notices[:min(len(news.Notices), nearQuotas)]
-	for i, n := range news.Notices {
-		if news.Notices[i].Name, _, news.Notices[i].Href, err = s.nameOf(v, app.OrgID(n.Org), "quotas"); err != nil {
+	seen := map[string]bool{}
+	for i := range news.Notices {
+		n := &news.Notices[i]
+		o, err := s.Orgs.Find(ctx, v.actor, n.Org)
+		switch {
+		case app.IsKind(err, app.KindNotFound):
+			n.Name = n.Org
+			continue
+		case err != nil:
 			return nil, err
 		}
+		n.Name, n.Href = o.Name, ui.Org(o.Slug, "quotas")
+		if seen[n.Org] {
+			continue
+		}
+		seen[n.Org] = true
+		near, err := s.nearOf(ctx, v, o, list)
+		if err != nil {
+			return nil, err
+		}
+		news.Near = append(news.Near, near...)
 	}
+	slices.SortStableFunc(news.Near, func(x, y nearRow) int { return cmp.Compare(y.Fuse.Percent, x.Fuse.Percent) })
+	news.Near, news.Notices = news.Near[:min(len(news.Near), nearQuotas)], news.Notices[:min(len(news.Notices), nearQuotas)]
 	return news, nil
 }
 
-// nameOf is how a list shows an organization; one that was deleted has no page.
-func (s *site) nameOf(v *visit, id app.OrgID, tab string) (name, slug, href string, err error) {
-	o, err := s.Orgs.Find(v.ctx(), v.actor, string(id))
-	if app.IsKind(err, app.KindNotFound) {
-		return string(id), "deleted", "", nil
+// nearOf are the organization's quotas that are near their limit.
+func (s *site) nearOf(ctx context.Context, v *visit, o app.Org, list []app.Meter) (near []nearRow, err error) {
+	states, err := s.Quotas.Quotas(ctx, v.actor, o.Slug)
+	for _, q := range states {
+		if ui.PercentOf(q.Used, q.Limit) < nearFrom {
+			continue
+		}
+		card := quotaCardOf(v.now, v.zone, q, list)
+		row := nearRow{Name: o.Name, Href: ui.Org(o.Slug, "quotas"), Fuse: card.Fuse, Meter: card.Title + " a " + periodWords(string(q.Period)), Forecast: card.Forecast, Tone: card.Tone}
+		if q.Key != "" {
+			row.Meter += ", one key"
+		}
+		near = append(near, row)
 	}
-	return o.Name, o.Slug, ui.Org(o.Slug, tab), err
+	return near, err
 }

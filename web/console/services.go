@@ -79,45 +79,18 @@ type Rates interface {
 	List(ctx context.Context, actor app.Actor) ([]app.Rate, error)
 }
 
-// Quotas is what pages do with quotas.
+// Quotas is what pages do with quotas; quota.Service fills it.
 type Quotas interface {
-	// States tells how full each quota of the organization and of its keys is.
-	States(ctx context.Context, actor app.Actor, org app.OrgID) ([]QuotaState, error)
-	// Nearest lists the fullest quotas of all organizations, at most so many.
-	Nearest(ctx context.Context, actor app.Actor, most int) ([]QuotaState, error)
-	Overrides(ctx context.Context, actor app.Actor, org app.OrgID) ([]app.QuotaOverride, error)
-	PutOverride(ctx context.Context, actor app.Actor, override app.QuotaOverride) error
-	DeleteOverride(ctx context.Context, actor app.Actor, org app.OrgID, key app.KeyID, meter string, period app.QuotaPeriod) error
-	// Notices lists thresholds that were passed, newest first: of the
-	// organization, or of all when it is empty.
-	Notices(ctx context.Context, actor app.Actor, org app.OrgID, page app.Page) (app.List[app.QuotaNotice], error)
+	Quotas(ctx context.Context, actor app.Actor, idOrSlug string) ([]app.QuotaState, error)
+	Find(ctx context.Context, actor app.Actor, idOrSlug string) ([]app.QuotaOverride, error)
+	Put(ctx context.Context, actor app.Actor, idOrSlug string, override app.QuotaOverride) (app.QuotaOverride, error)
+	Delete(ctx context.Context, actor app.Actor, idOrSlug string, key app.KeyID, meter string, period app.QuotaPeriod) error
+	Notices(ctx context.Context, actor app.Actor, idOrSlug string, page app.Page) (app.List[app.QuotaNotice], error)
 }
 
-// QuotaState is how full one quota is.
-type QuotaState struct {
-	Org      app.OrgID
-	Key      app.KeyID // empty: the whole organization's
-	Quota    app.Quota
-	Override bool  // set for this organization or key, not by its plan
-	Used     int64 // settled; of the meter "cost" micros, as are the others
-	Reserved int64 // worst cases of what runs
-	Start    time.Time
-	ResetsAt time.Time      // zero: never
-	Zone     *time.Location // in which the period begins and ends; nil: UTC
-	// ExhaustedAt is when the limit is reached at the present pace; zero: not
-	// before the quota resets, or there is no pace yet.
-	ExhaustedAt time.Time
-}
-
-// Reservations lists reservations under way.
+// Reservations lists reservations; quota.Reservations fills it.
 type Reservations interface {
-	Open(ctx context.Context, actor app.Actor, org app.OrgID) ([]ReservationState, error)
-}
-
-// ReservationState is a reservation under way, and when its app told of it last.
-type ReservationState struct {
-	app.Reservation
-	HeardAt time.Time // zero: not since it was made
+	List(ctx context.Context, actor app.Actor, idOrSlug string, page app.Page) (app.List[app.Reservation], error)
 }
 
 // Proofs is the ledger's proof; metering.Verifier fills it.

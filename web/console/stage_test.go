@@ -21,6 +21,7 @@ import (
 	"gatehouse/app/billing"
 	"gatehouse/app/keys"
 	"gatehouse/app/limit"
+	"gatehouse/app/margin"
 	"gatehouse/app/metering"
 	"gatehouse/app/routing"
 	"gatehouse/app/tenancy"
@@ -44,9 +45,13 @@ type stage struct {
 	keys      *keys.Service
 	plans     *billing.Service
 	routing   *routing.Service
+	rates     *margin.Rates
 	auth      *auth.Service
 	sealer    *app.Sealer
 	console   *console.Console
+	meterUse  *fakeMeterUsage
+	quotas    *fakeQuotas
+	proofs    *fakeProofs
 	url       string
 	cut       func() // ends all connections
 	customers []customer
@@ -87,6 +92,7 @@ func newStage(t testing.TB) *stage {
 	s.plans = &billing.Service{Store: s.store}
 	s.routing = &routing.Service{Store: s.store}
 	s.seedPlans()
+	s.seedRates()
 	s.serve()
 	return s
 }
@@ -107,10 +113,21 @@ func (s *stage) seedPlans() {
 	s.must(err)
 }
 
+func (s *stage) seedRates() {
+	var file struct{ Rates []app.Rate }
+	raw, err := yaml.YAMLToJSON(catalogue.Rates())
+	s.must(err)
+	s.must(json.Unmarshal(raw, &file))
+	s.rates = &margin.Rates{Store: s.store}
+	_, err = s.rates.Seed(context.Background(), file.Rates)
+	s.must(err)
+}
+
 func (s *stage) serve() {
 	var err error
 	s.sealer, err = app.NewSealer(make([]byte, app.SealKeySize))
 	s.must(err)
+	s.routing.Sealer = s.sealer
 	bounds := auth.DefaultBounds()
 	bounds.Address.Attempts, bounds.AccountAddress.Attempts = 1000, 1000
 	s.auth = auth.New(auth.Options{Store: s.store, Sealer: s.sealer, Now: s.now, Log: slog.New(s.log), Bounds: bounds})
@@ -121,6 +138,10 @@ func (s *stage) serve() {
 		InFlight:  func(app.OrgID) (int64, int64) { return 3, 1 },
 		Upstreams: s.health, Checks: s.checks, Accounts: s.auth, Sealer: s.sealer, Asset: assets.URL, Now: s.now, Log: slog.New(s.log),
 		About: console.About{Version: "v0.1.0", Engine: s.store.Engine(), Counter: "in process", DataDir: "./gatehouse-data", Gateway: "http://127.0.0.1:8080", Started: s.now().Add(-148 * time.Hour)}}
+	s.meterUse, s.quotas, s.proofs = &fakeMeterUsage{stage: s}, &fakeQuotas{stage: s}, &fakeProofs{}
+	s.proofs.held(s.now())
+	s.console.Meters, s.console.MeterUsage, s.console.Quotas, s.console.Proofs = fakeMeters{}, s.meterUse, s.quotas, s.proofs
+	s.console.Reservations, s.console.Rates = fakeReservations{s}, s.rates
 	mux := http.NewServeMux()
 	mux.Handle(static.Prefix, assets)
 	mux.Handle("/", s.unlessDeaf(s.console.Handler()))
@@ -186,11 +207,13 @@ func (s *stage) populate(list ...customer) {
 	ctx := context.Background()
 	_, err := s.routing.Apply(ctx, system, routing.Set{
 		Upstreams: []app.Upstream{{Name: "app", Addresses: []string{"http://127.0.0.1:3000", "http://127.0.0.1:3001"}, Health: &app.HealthCheck{Path: "/healthz"}},
-			{Name: "files", Addresses: []string{"http://127.0.0.1:3100"}}},
+			{Name: "files", Addresses: []string{"http://127.0.0.1:3100"}},
+			{Name: "anthropic", Addresses: []string{"https://api.anthropic.com"}, Credential: &app.Credential{Header: "x-api-key", Secret: "sk-ant-a-secret-of-a-test-4f2a"}}},
 		Routes: []app.Route{{Name: "app", PathPrefix: "/", Upstream: "app", Closed: []string{"/admin"}},
 			{Name: "agents", PathPrefix: "/v1/agents", Methods: []string{"POST"}, Upstream: "app", Scopes: []string{"agents:run"}, Weight: 5,
 				RateLimits: []app.RateLimit{{Name: "runs", Requests: 60, Window: app.Duration(time.Minute)}}},
-			{Name: "files", Hosts: []string{"files.example.com"}, PathPrefix: "/", Upstream: "files", Auth: []app.AuthMode{app.AuthKey, app.AuthJWT}}}}, false)
+			{Name: "files", Hosts: []string{"files.example.com"}, PathPrefix: "/", Upstream: "files", Auth: []app.AuthMode{app.AuthKey, app.AuthJWT}, Cost: 1500},
+			{Name: "models", Hosts: []string{"llm.internal"}, PathPrefix: "/v1/messages", Methods: []string{"POST"}, Upstream: "anthropic", Egress: &app.Egress{API: app.EgressAnthropic, Clamp: true, MaxOutput: 4096}}}}, false)
 	s.must(err)
 	routes, err := s.store.Routes(ctx)
 	s.must(err)
