@@ -26,6 +26,9 @@ func (l *Ledger) Grant(ctx context.Context, replica int64, claims []app.QuotaCla
 	defer cancel()
 	loans := make([]app.QuotaLoan, len(claims))
 	err := l.db.system(ctx, leaseReason, func(t *tx) error {
+		if err := t.mayBorrow(replica); err != nil {
+			return err
+		}
 		missing := false
 		for i, c := range claims {
 			opened, err := t.openAccount(c.Account, c.Opening, l.db.now())
@@ -49,6 +52,19 @@ func (l *Ledger) Grant(ctx context.Context, replica int64, claims []app.QuotaCla
 		return loans, nil
 	}
 	return loans, err
+}
+
+// mayBorrow refuses a replica whose end was noted: a process that slept so
+// long that others settled what it left. Nobody would drop its lease again.
+func (t *tx) mayBorrow(replica int64) error {
+	var ended int
+	err := t.row(`SELECT COUNT(*) FROM usage_replica WHERE id = $1 AND closed_at <> 0`, replica).Scan(&ended)
+	if err == nil && ended > 0 {
+		return &app.Error{Kind: app.KindUnavailable, Code: "ledger_fenced",
+			Message: "This process was silent for so long that others have settled what it left; it may count no more.",
+			Advice:  "Restart it."}
+	}
+	return err
 }
 
 // openAccount locks the account and makes sure that it has its opening; it is

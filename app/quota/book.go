@@ -37,16 +37,18 @@ func (e *Engine) Book(o app.Org, plan app.Plan, overrides []app.QuotaOverride) *
 			b.keys[override.Key] = replaced(b.keys[override.Key], override)
 		}
 	}
-	b.org.recall()
+	b.org.recall(b)
 	return b
 }
 
-// recall has what was lent given back soon: a limit may be lower now.
-func (o *org) recall() {
+// recall has what was lent given back soon where the limit is lower now.
+func (o *org) recall(b *Book) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, b := range o.balances {
-		b.recalled = true
+	for _, lent := range o.balances {
+		if q, ok := b.Quota(lent.Account); ok && q.Hard() && q.Ceiling() < lent.ceiling {
+			lent.recalled = true
+		}
 	}
 }
 

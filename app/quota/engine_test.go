@@ -296,11 +296,12 @@ func TestAFloodOnAnExhaustedQuotaDoesNotAskEachTime(t *testing.T) {
 func TestIdleRoomIsGivenToOtherReplicas(t *testing.T) {
 	eachEngine(t, func(t *testing.T, o store.Options) {
 		c := noon()
-		first := lazy(t, o, c, nil)
-		second := quota.New(quota.Options{Store: first.store, Replica: func() int64 { return 999 }, Now: c.now})
+		two := func() int { return 2 }
+		first := lazy(t, o, c, func(o *quota.Options) { o.Replicas = two })
+		second := quota.New(quota.Options{Store: first.store, Replica: func() int64 { return 999 }, Replicas: two, Now: c.now})
 		plan := planOf(monthly("tokens", 1000))
 		mine, other := first.engine.Book(acmeOrg(), plan, nil).Line("", "tokens"), second.Book(acmeOrg(), plan, nil).Line("", "tokens")
-		expect(t, mine, c.now(), 1, "").Release(nil) // is lent a quarter
+		expect(t, mine, c.now(), 1, "").Release(nil) // is lent an eighth
 		expect(t, other, c.now(), 1000, "quota_exhausted")
 		c.move(time.Second)
 		if err := errors.Join(first.engine.GiveBackIdle(t.Context()), second.GiveBackIdle(t.Context())); err != nil {

@@ -95,8 +95,12 @@ func (e *Engine) giveBackAll(ctx context.Context, o *org) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-o.slow }()
-	return e.giveBackOf(ctx, o, func(*balance) bool { return true })
+	if err := e.ascertain(ctx, o); err != nil {
+		<-o.slow
+		return err
+	}
+	everything := o.spare(func(*balance) bool { return true }, e.o.Now())
+	return e.deliver(ctx, []parcel{{org: o, balances: everything}})
 }
 
 func sortBookings(list []app.QuotaBooking) {

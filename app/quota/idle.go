@@ -2,6 +2,7 @@ package quota
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -9,9 +10,13 @@ import (
 )
 
 const (
-	idleAfter  = time.Second            // what is not used for so long is given back
-	idleEvery  = 250 * time.Millisecond // how often that is looked at
-	endedAfter = 24 * time.Hour         // after a period nothing draws on what was lent in it
+	idleAfter = time.Second // what is not used for so long is given back
+	// aloneIdleAfter is the same where nobody else would use it: a reservation
+	// on this node takes it back when it needs it.
+	aloneIdleAfter = time.Minute
+	giveBackAtOnce = 50                     // organizations in one transaction
+	idleEvery      = 250 * time.Millisecond // how often that is looked at
+	endedAfter     = 24 * time.Hour         // after a period nothing draws on what was lent in it
 )
 
 // Run gives back what is idle and climbs the ladder, until the context ends.
@@ -43,57 +48,103 @@ func (e *Engine) Close(ctx context.Context) error {
 	return e.giveBack(ctx, func(*balance) bool { return true })
 }
 
-// GiveBackIdle gives back what was not used for a second.
+// GiveBackIdle gives back what was not used for a second, or where there are
+// no other replicas for a minute.
 func (e *Engine) GiveBackIdle(ctx context.Context) error {
-	now := e.o.Now()
-	return e.giveBack(ctx, func(b *balance) bool { return b.recalled || now.Sub(b.touched) >= idleAfter })
+	now, patience := e.o.Now(), idleAfter
+	if e.o.Replicas() <= 1 {
+		patience = aloneIdleAfter
+	}
+	return e.giveBack(ctx, func(b *balance) bool { return b.recalled || now.Sub(b.touched) >= patience })
 }
 
+// giveBack gives back what is idle, of many organizations in one transaction.
 func (e *Engine) giveBack(ctx context.Context, idle func(*balance) bool) error {
+	var batch []parcel
 	for _, o := range e.all() {
 		select {
 		case o.slow <- struct{}{}:
 		default: // somebody borrows: it is not idle
 			continue
 		}
-		err := e.giveBackOf(ctx, o, idle)
-		<-o.slow
-		if err != nil {
-			return err
+		if err := e.ascertain(ctx, o); err != nil {
+			<-o.slow
+			return errors.Join(err, e.deliver(ctx, batch))
 		}
-	}
-	return nil
-}
-
-// giveBackOf gives back what is idle of one organization; the caller holds
-// o.slow.
-func (e *Engine) giveBackOf(ctx context.Context, o *org, idle func(*balance) bool) error {
-	if err := e.ascertain(ctx, o); err != nil {
-		return err
-	}
-	o.mu.Lock()
-	list, balances := o.spare(idle, e.o.Now())
-	o.mu.Unlock()
-	if len(list) == 0 {
-		return nil
-	}
-	done, err := e.o.Store.GiveBack(ctx, e.o.Replica(), list)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for i, b := range balances {
-		if err != nil || done[i].Stale {
-			b.unsure = true
+		p := parcel{org: o, balances: o.spare(idle, e.o.Now())}
+		if len(p.balances) == 0 {
+			<-o.slow
 			continue
 		}
-		rest := list[i].Amount - done[i].Amount // is not outstanding until the ledger's next blocks are applied
-		b.free, b.lent, b.turn = b.free+rest, b.lent+rest, done[i].Turn
+		if batch = append(batch, p); len(batch) == giveBackAtOnce {
+			if err := e.deliver(ctx, batch); err != nil {
+				return err
+			}
+			batch = nil
+		}
+	}
+	return e.deliver(ctx, batch)
+}
+
+// parcel is what one organization's balances give back. Whoever made it holds
+// the organization's slow until it is delivered.
+type parcel struct {
+	org      *org
+	balances []spared
+}
+
+// spared is an amount that was taken out of a balance.
+type spared struct {
+	*balance
+	org    *org
+	amount int64
+	turn   int64
+}
+
+// deliver gives the parcels to the database, and frees their organizations.
+func (e *Engine) deliver(ctx context.Context, batch []parcel) error {
+	var all []spared
+	for _, p := range batch {
+		defer func() { <-p.org.slow }()
+		all = append(all, p.balances...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortFunc(all, func(a, b spared) int { return a.Account.Compare(&b.Account) })
+	list := make([]app.QuotaReturn, len(all))
+	for i, s := range all {
+		list[i] = app.QuotaReturn{Account: &s.Account, Amount: s.amount, Turn: s.turn}
+	}
+	done, err := e.o.Store.GiveBack(ctx, e.o.Replica(), list)
+	for i, s := range all {
+		if err != nil {
+			s.delivered(app.QuotaReturned{Stale: true})
+		} else {
+			s.delivered(done[i])
+		}
 	}
 	return err
 }
 
+// delivered takes in the answer. What is not outstanding until the ledger's
+// next blocks are applied comes back.
+func (s spared) delivered(done app.QuotaReturned) {
+	s.org.mu.Lock()
+	defer s.org.mu.Unlock()
+	if done.Stale {
+		s.balance.unsure = true
+		return
+	}
+	rest := s.amount - done.Amount
+	s.balance.free, s.balance.lent, s.balance.turn = s.balance.free+rest, s.balance.lent+rest, done.Turn
+}
+
 // spare takes what is idle out of the balances, and forgets balances of
 // periods long past.
-func (o *org) spare(idle func(*balance) bool, now time.Time) (list []app.QuotaReturn, balances []*balance) {
+func (o *org) spare(idle func(*balance) bool, now time.Time) (list []spared) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for k, b := range o.balances {
 		if b.End != 0 && now.UnixMilli()-b.End > endedAfter.Milliseconds() {
 			delete(o.balances, k)
@@ -102,15 +153,11 @@ func (o *org) spare(idle func(*balance) bool, now time.Time) (list []app.QuotaRe
 		if b.free <= 0 || b.unsure || !idle(b) {
 			continue
 		}
-		balances = append(balances, b)
-	}
-	slices.SortFunc(balances, func(a, b *balance) int { return a.Account.Compare(&b.Account) })
-	for _, b := range balances {
-		list = append(list, app.QuotaReturn{Account: &b.Account, Amount: b.free, Turn: b.turn})
+		list = append(list, spared{balance: b, org: o, amount: b.free, turn: b.turn})
 		b.lent -= b.free
 		b.free, b.recalled = 0, false
 	}
-	return list, balances
+	return list
 }
 
 // ascertain asks what was lent of those accounts whose last answer was lost.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,6 +55,7 @@ type node struct {
 	ledger *metering.Ledger
 	engine *quota.Engine
 	end    context.CancelFunc
+	passed atomic.Int64 // requests so far
 }
 
 // run starts a node on the database; change may set further options.
