@@ -1,8 +1,11 @@
 package store
 
 import (
+	"io/fs"
+	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"gatehouse/app"
@@ -214,6 +217,57 @@ func TestEventsAreRevivedAndForgotten(t *testing.T) {
 			if counts, err := l.MeterEventCounts(t.Context()); err != nil || counts[app.MeterEventDelivered] != 1-later.Milliseconds() || counts[app.MeterEventDue] != 2 {
 				t.Errorf("%v, %v", counts, err)
 			}
+		}
+	})
+}
+
+// TestUsageFromBeforeStepsIsOneStep opens what an older version left: its
+// blocks have no number, and would never be exported.
+func TestUsageFromBeforeStepsIsOneStep(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, o Options) {
+		old := &Ledger{db: &Store{dialect: sqliteDialect, now: time.Now}}
+		if err := old.connect(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		older := fstest.MapFS{}
+		names, err := fs.Glob(usageMigrationFiles, "usagemigrations/*.sql")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if body, _ := usageMigrationFiles.ReadFile(name); !strings.Contains(name, "0005") {
+				older[strings.TrimPrefix(name, "usagemigrations/")] = &fstest.MapFile{Data: body}
+			}
+		}
+		if err := old.db.migrate(t.Context(), older, "usage_migration"); err != nil {
+			t.Fatal(err)
+		}
+		for id, applied := range []int64{7, 0, 9} { // the third went on after steps were numbered
+			_, err := old.db.write.ExecContext(t.Context(), `INSERT INTO main.usage_replica (id, node, sync, started_at, closed_at,
+				link_replica, link_seq, link_hash, applied_seq, applied_hash) VALUES ($1, '', 'full', 1000, 2000, 0, 0, $3, $2, $3)`, id+1, applied, []byte{})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, text := range []string{`INSERT INTO main.usage_applied (n, replica, from_seq, to_seq, at) VALUES (1, 3, 4, 9, 3000)`, `UPDATE main.usage_position SET n = 1`} {
+			if _, err := old.db.write.ExecContext(t.Context(), text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := old.db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l := openLedger(t, o)
+		list, err := l.AppliedAfter(t.Context(), 0, 10)
+		if err != nil || len(list) != 3 || list[1].Replica != 1 || list[1].From != 0 || list[1].To != 7 ||
+			list[2].N != 3 || list[2].Replica != 3 || list[2].From != 0 || list[2].To != 4 {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		r := openReplica(t, l)
+		mustAppend(t, l, r.ID, 1, "a")
+		step(t, l, r.ID, 0, 1)
+		if end, err := l.AppliedEnd(t.Context()); end != 4 || err != nil {
+			t.Errorf("the next step is %d, %v", end, err)
 		}
 	})
 }

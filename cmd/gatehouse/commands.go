@@ -15,6 +15,7 @@ func (c *cli) commands() []*cobra.Command {
 		c.planCommand(),
 		c.routeCommand(),
 		c.usageCommand(),
+		c.stripeCommand(),
 		c.doctorCommand(),
 		c.versionCommand(),
 		c.manCommand(),
