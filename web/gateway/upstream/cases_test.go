@@ -311,7 +311,7 @@ func TestProxyCases(t *testing.T) {
 	}
 }
 
-func runCase(t *testing.T, c proxyCase, stockOnly bool) {
+func runCase(t *testing.T, c proxyCase, stockOnly bool, edits ...func(*Outgoing)) {
 	up := startRaw(t, c.upstream)
 	gate := startGate(t, gateOptions{up: app.Upstream{Addresses: []string{up.url}}, options: c.options, stock: stockOnly,
 		out: func(r *http.Request, out *Outgoing) {
@@ -323,6 +323,9 @@ func runCase(t *testing.T, c proxyCase, stockOnly bool) {
 				out.Path = "*"
 			} else if path, _, _ := strings.Cut(r.RequestURI, "?"); path != "" {
 				out.Path = path // as the gateway does: what the client wrote
+			}
+			for _, edit := range edits {
+				edit(out)
 			}
 		}})
 	if c.request == "" {

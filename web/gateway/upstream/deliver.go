@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -206,7 +207,7 @@ func (e *exchange) copyTrailer(fields []field) {
 func (e *exchange) breakOff() {
 	control := http.NewResponseController(e.w)
 	control.Flush()
-	if control.SetWriteDeadline(past) != nil {
+	if err := control.SetWriteDeadline(past); err != nil && !e.left && !errors.Is(err, net.ErrClosed) {
 		panic(http.ErrAbortHandler) // a writer that cannot be cut: end it the hard way
 	}
 }
