@@ -50,6 +50,9 @@ func (f *fakeMeterUsage) Meter(ctx context.Context, actor app.Actor, q app.Meter
 		}
 		for at := q.Since; at.Before(q.Until); at = at.Add(max(step, time.Hour)) {
 			n := quantityOf(group, at, max(step, time.Hour))
+			if group == "" && len(q.Group) > 0 {
+				n /= 50 // what names no group, not the whole
+			}
 			if step > 0 {
 				report.Rows = append(report.Rows, app.MeterRow{Start: at, Group: row.Group, Value: n, Estimated: n % 2})
 			}
@@ -177,6 +180,7 @@ func (f *fakeQuotas) Notices(ctx context.Context, _ app.Actor, slug string, page
 				Used: 22_000_000 * threshold / 100, At: f.stage.now().Add(-time.Duration(3+i*11+k*30) * time.Hour)})
 		}
 	}
+	slices.SortFunc(out.Items, func(x, y app.QuotaNotice) int { return y.At.Compare(x.At) })
 	return out, nil
 }
 

@@ -1,8 +1,6 @@
 package console
 
 import (
-	"strings"
-
 	"gatehouse/app"
 	"gatehouse/web/ui"
 )
@@ -26,7 +24,7 @@ func (s *site) metersPage(v *visit) error {
 
 // sumsOf says how the values of a meter become one number.
 func sumsOf(m app.Meter) string {
-	value := strings.ReplaceAll(m.Value, "_", " ")
+	value := "“" + m.Value + "”"
 	switch m.Aggregation {
 	case app.AggregationCount:
 		return "Number of events"
@@ -37,7 +35,7 @@ func sumsOf(m app.Meter) string {
 	case app.AggregationLatest:
 		return "Latest " + value
 	}
-	if value == "" || m.BuiltIn {
+	if m.Value == "" || m.BuiltIn {
 		return "Sum"
 	}
 	return "Sum of " + value

@@ -147,7 +147,7 @@ func meterRange(a meterAsk) ui.Choices {
 	pairs := a.pairs()
 	pairs[5] = ""
 	choices := a.period.choices(a.path, pairs...)
-	year := ui.Choice{Label: "12 months", Current: a.period.Key == "year", Href: ui.With(a.path, append([]string{"period", "year"}, pairs...)...)}
+	year := ui.Choice{Label: "Year", Current: a.period.Key == "year", Href: ui.With(a.path, append([]string{"period", "year"}, pairs...)...)}
 	choices.Items = append(choices.Items, year)
 	return choices
 }

@@ -73,7 +73,15 @@ func (s *site) orgParts(ctx context.Context, v *visit, id app.OrgID) (map[string
 		return nil, err
 	}
 	rates, _, err := s.rateRows(ctx, v, o)
-	return map[string]templ.Component{"fuses": orgFuses(live), "figures": ui.Strip(live.Figures), "rates": rateTable(rates)}, err
+	if err != nil {
+		return nil, err
+	}
+	parts, err := s.quotaParts(v, o)
+	if parts == nil {
+		parts = map[string]templ.Component{}
+	}
+	parts["fuses"], parts["figures"], parts["rates"] = orgFuses(live), ui.Strip(live.Figures), rateTable(rates)
+	return parts, err
 }
 
 func (s *site) orgLive(ctx context.Context, v *visit, o app.Org) (orgLive, error) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/a-h/templ"
+
 	"gatehouse/app"
 	"gatehouse/web/ui"
 )
@@ -31,7 +33,7 @@ func (s *site) orgQuotas(v *visit) error {
 	if err != nil {
 		return err
 	}
-	view := orgQuotasView{Page: s.page(v, "Quotas of "+o.Name, "orgs"), Head: s.orgHead(v, o, "quotas"), Slug: o.Slug}
+	view := orgQuotasView{Page: s.page(v, "Quotas of "+o.Name, "orgs", "org."+string(o.ID)), Head: s.orgHead(v, o, "quotas"), Slug: o.Slug}
 	names, err := s.keyNames(v, o)
 	if err != nil {
 		return err
@@ -90,7 +92,7 @@ func (s *site) quotaCards(v *visit, o app.Org, list []app.Meter, names map[app.K
 	}
 	zone := s.planZone(v.ctx(), v, o)
 	for _, q := range states {
-		card := quotaCardOf(v.now, zone, q, list)
+		card := quotaCardOf(s.Now(), zone, q, list)
 		card.Edit = ui.Quota(o.Slug, "edit", q.Key, q.Meter, q.Period)
 		card.Override = slices.ContainsFunc(overrides, quotaKey{q.Key, q.Meter, q.Period}.of)
 		if q.Key == "" {
@@ -177,9 +179,9 @@ func quotaForecast(now time.Time, zone *time.Location, q app.QuotaState) (text, 
 	case q.ExhaustedAt.IsZero() && q.ResetsAt.IsZero():
 		return "No end in sight at this pace", ""
 	case q.ExhaustedAt.IsZero():
-		return "Lasts until it resets at this pace", ""
+		return "Lasts to the reset at this pace", ""
 	case q.ExhaustedAt.Sub(now) < 24*time.Hour:
-		return "At this pace exhausted at " + ui.DateTime(q.ExhaustedAt, zone), "near"
+		return "At this pace exhausted on " + q.ExhaustedAt.In(zone).Format("2 Jan, 15:04"), "near"
 	}
 	return "At this pace exhausted on " + ui.Date(q.ExhaustedAt, zone), "near"
 }
@@ -195,6 +197,27 @@ func (s *site) orgFuseCards(v *visit, o app.Org) ([]quotaCard, error) {
 	}
 	cards, _, err := s.quotaCards(v, o, list, nil)
 	return cards, err
+}
+
+// quotaParts is what the stream renews of an organization's quotas.
+func (s *site) quotaParts(v *visit, o app.Org) (map[string]templ.Component, error) {
+	if s.Quotas == nil {
+		return nil, nil
+	}
+	list, err := s.meters(v)
+	if err != nil {
+		return nil, err
+	}
+	cards, _, err := s.quotaCards(v, o, list, nil)
+	if err != nil {
+		return nil, err
+	}
+	names, err := s.keyNames(v, o)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.reservationRows(v, o, list, names)
+	return map[string]templ.Component{"quotas": quotaFuses(cards), "reservations": reservationTable(rows)}, err
 }
 
 func (s *site) noticeRows(v *visit, org string, list []app.Meter, names map[app.KeyID]string) ([]noticeRow, error) {
@@ -223,16 +246,18 @@ func (s *site) reservationRows(v *visit, o app.Org, list []app.Meter, names map[
 	if s.Reservations == nil {
 		return nil, nil
 	}
+	now := s.Now()
+	moment := func(at time.Time) ui.Moment { return ui.Moment{At: at, Now: now, Zone: v.zone} }
 	open, err := s.Reservations.List(v.ctx(), v.actor, o.Slug, app.Page{Limit: app.MaxPageLimit, Filter: string(app.ReservationOpen)})
 	var rows []reservationRow
 	for _, r := range open.Items {
 		m := meterNamed(list, r.Meter)
-		row := reservationRow{ID: r.ID, Meter: m.Name, Key: nameOfKey(names, r.Key), Amount: quantity(m, r.Amount), Used: quantity(m, r.Used), Begun: v.moment(r.CreatedAt), Heard: v.moment(r.HeardAt)}
+		row := reservationRow{ID: r.ID, Meter: m.Name, Key: nameOfKey(names, r.Key), Amount: quantity(m, r.Amount), Used: quantity(m, r.Used), Begun: moment(r.CreatedAt), Heard: moment(r.HeardAt)}
 		if r.HeardAt.IsZero() {
-			row.Heard = v.moment(r.CreatedAt)
+			row.Heard = moment(r.CreatedAt)
 		}
 		row.Ends = "now"
-		if left := r.ExpiresAt.Sub(v.now); left > 0 {
+		if left := r.ExpiresAt.Sub(now); left > 0 {
 			row.Ends = "in " + ui.Span(max(left, time.Second).Truncate(time.Second))
 		}
 		rows = append(rows, row)

@@ -32,7 +32,7 @@ func TestAQuotaIsSetAndRemovedWithoutScripts(t *testing.T) {
 		says string
 	}{
 		{form("limit", "many"), "Must be a number such as 10,000"}, {form("limit", ""), "Must be a number"}, {form("limit", "-1"), "Must be between 0"}, {form("grace", "101"), "per cent"},
-		{form("grace", "x"), "0 to 100"}, {form("reason", ""), "Must say why"}, {form("period", "week"), "Period must be"}, {form("meter", "not a meter"), "Meter must be"},
+		{form("grace", "x"), "0 to 100"}, {form("reason", ""), "Must say why"}, {form("period", "week"), "Period must be"}, {form("meter", "not a meter", "limit", "10"), "Meter must be"},
 	} {
 		if a := c.post(set, wrong.form...); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, wrong.says) {
 			t.Errorf("%v answered %d without %q", wrong.form, a.status, wrong.says)

@@ -260,7 +260,7 @@ func egressWords(r app.Route) string {
 func routeCost(r app.Route) string {
 	cost := ""
 	if r.Cost > 0 {
-		cost = ui.Dollars(int64(r.Cost)) + " a request"
+		cost = ui.Dollars(int64(r.Cost)) + " each"
 	} else if r.Egress != nil && r.Egress.API != app.EgressHTTP {
 		cost = "by tokens"
 	}

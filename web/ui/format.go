@@ -219,16 +219,24 @@ func Money(dollars string) string {
 	return "$" + dollars
 }
 
-// Dollars writes micros as money, with the cents and as many more decimals as
-// a small amount needs: $12.34, $0.0042, −$3.00.
+// Dollars writes micros as money: rounded to cents from a dollar on, with up to
+// four decimals from a cent on, exact below: $12.35, $0.412, $0.0015.
 func Dollars(micros int64) string {
 	sign, abs := "", uint64(micros)
 	if micros < 0 {
 		sign, abs = "−", -abs
 	}
-	cents := fmt.Sprintf("%02d", abs%1_000_000/10_000)
-	if rest := abs % 10_000; rest > 0 && abs < 1_000_000 {
-		cents = strings.TrimRight(fmt.Sprintf("%06d", abs%1_000_000), "0")
+	unit := uint64(1)
+	switch {
+	case abs >= 1_000_000:
+		unit = 10_000
+	case abs >= 10_000:
+		unit = 100
+	}
+	abs = (abs + unit/2) / unit * unit
+	cents := fmt.Sprintf("%06d", abs%1_000_000)
+	for len(cents) > 2 && cents[len(cents)-1] == '0' {
+		cents = cents[:len(cents)-1]
 	}
 	return sign + "$" + Count(int64(abs/1_000_000)) + "." + cents
 }

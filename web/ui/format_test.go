@@ -56,3 +56,20 @@ func TestPathsEscapeWhatTheyHold(t *testing.T) {
 		}
 	}
 }
+
+func TestDollars(t *testing.T) {
+	for micros, want := range map[int64]string{0: "$0.00", 1500: "$0.0015", 1: "$0.000001", 412_000: "$0.412", 771_314: "$0.7713", 999_960: "$1.00", 12_345_000: "$12.35", 12_344_999: "$12.34",
+		1_007_500_000: "$1,007.50", -3_000_000: "−$3.00", -9223372036854775808: "−$9,223,372,036,854.78"} {
+		if got := Dollars(micros); got != want {
+			t.Errorf("%d micros read %s, not %s", micros, got, want)
+		}
+	}
+}
+
+func TestPercentOf(t *testing.T) {
+	for _, row := range []struct{ part, limit, want int64 }{{0, 0, 0}, {1, 0, 100}, {-5, 10, 0}, {799, 1000, 79}, {800, 1000, 80}, {2000, 1000, 200}, {1 << 62, 1 << 62, 99}, {3, 9, 33}} {
+		if got := PercentOf(row.part, row.limit); got != row.want {
+			t.Errorf("%d of %d are %d %%, not %d", row.part, row.limit, got, row.want)
+		}
+	}
+}
