@@ -8,6 +8,10 @@ const (
 	LedgerSyncRelaxed = "relaxed" // it does not: a crash loses what the last milliseconds counted
 )
 
+// LedgerEventsSuffix ends the Node of a chain that holds events: they have one
+// of their own, so that large batches never share a commit with requests.
+const LedgerEventsSuffix = "/events"
+
 // LedgerReplica is one run of one process that counts requests: the only
 // writer of a chain of blocks. A process that starts again is a new one, so
 // two never share a chain.
@@ -66,4 +70,18 @@ type LedgerWalk struct {
 type LedgerRemains struct {
 	Replica LedgerReplica
 	Held    []Draw // what its applied blocks hold of accounts; sorted
+}
+
+// MeterRange asks for usage of one meter in steps of equal length.
+type MeterRange struct {
+	Org   OrgID // empty: of all
+	Meter string
+	Key   KeyID   // optional filter
+	Route RouteID // optional filter
+	Since time.Time
+	Until time.Time
+	Step  time.Duration // of which Since to Until holds a whole number
+
+	ByOrg, ByKey, ByRoute, ByDims bool // what rows are told apart by
+	Latest, Members               bool // what is asked for beside sums
 }

@@ -30,7 +30,7 @@ func (l *Ledger) WalkLedger(ctx context.Context, w app.LedgerWalk) error {
 
 func (t *tx) walkMeters(w app.LedgerWalk) (err error) {
 	if w.Meter != nil {
-		err = each(t, meterScanner(w.Meter), `SELECT `+meterColumns+` FROM usage_meter`)
+		err = each(t, meterScanner(w.Meter), `SELECT `+meterBucketColumns+` FROM usage_meter`)
 	}
 	if err == nil && w.Member != nil {
 		err = each(t, memberScanner(w.Member), `SELECT `+memberColumns+` FROM usage_member`)

@@ -202,11 +202,15 @@ func (t *tx) usage(q app.UsageQuery, max int) ([]app.UsageRow, error) {
 	text, args := usageText(q, max+1)
 	list, err := rows(t, usageScanner(q), text, args...)
 	if len(list) > max {
-		return nil, &app.Error{Kind: app.KindInvalid, Code: "usage_too_large",
-			Message: "The answer would have more than " + strconv.Itoa(max) + " rows.",
-			Advice:  "Ask for larger steps, a shorter time, or one key or route."}
+		return nil, tooLarge(max)
 	}
 	return list, err
+}
+
+func tooLarge(max int) error {
+	return &app.Error{Kind: app.KindInvalid, Code: "usage_too_large",
+		Message: "The answer would have more than " + strconv.Itoa(max) + " rows.",
+		Advice:  "Ask for larger steps, a shorter time, or one key or route."}
 }
 
 func usageText(q app.UsageQuery, limit int) (string, []any) {

@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	meterKey      = `org_id, meter, start, key_id, route_id, dims`
-	meterColumns  = meterKey + `, count, sum, max, latest, latest_at, estimated`
-	meterWidth    = 12
-	memberColumns = meterKey + `, value`
-	memberWidth   = 7
-	heldKey       = `replica, org_id, key_id, meter, period, start_at`
-	heldColumns   = `replica, org_id, key_id, meter, period, start_at, end_at, held`
-	heldWidth     = 8
+	meterKey           = `org_id, meter, start, key_id, route_id, dims`
+	meterBucketColumns = meterKey + `, count, sum, max, latest, latest_at, estimated`
+	meterWidth         = 12
+	memberColumns      = meterKey + `, value`
+	memberWidth        = 7
+	heldKey            = `replica, org_id, key_id, meter, period, start_at`
+	heldColumns        = `replica, org_id, key_id, meter, period, start_at, end_at, held`
+	heldWidth          = 8
 )
 
 // addMeters adds to the buckets of meters. What has no uses (a correction
@@ -28,7 +28,7 @@ func (t *tx) addMeters(list []app.MeterBucket, atOnce int) error {
 			args = append(args, string(m.Org), m.Meter, m.Start.UnixMilli(), string(m.Key), string(m.Route), m.Dims,
 				m.Count, m.Sum, m.Max, m.Latest, m.LatestAt, m.Estimated)
 		}
-		_, err := t.exec(`INSERT INTO main.usage_meter (`+meterColumns+`) VALUES `+values(len(part), meterWidth)+`
+		_, err := t.exec(`INSERT INTO main.usage_meter (`+meterBucketColumns+`) VALUES `+values(len(part), meterWidth)+`
 			ON CONFLICT (`+meterKey+`) DO UPDATE SET count = usage_meter.count + excluded.count, sum = usage_meter.sum + excluded.sum,
 				estimated = usage_meter.estimated + excluded.estimated,
 				max = CASE WHEN excluded.count > 0 AND (usage_meter.count = 0 OR excluded.max > usage_meter.max)

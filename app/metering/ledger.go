@@ -67,6 +67,7 @@ type Ledger struct {
 	adjusts    []pendingAdjust // of the open group
 	settles    []pendingSettle // for the next block, of any group
 	after      cargo           // of settles, in their order
+	urgent     bool            // somebody waits for one of settles
 	answered   int64           // as Tally was told; -1: it never was
 	fenced     bool            // somebody has taken this replica over
 	refused    *group          // not nil: every request is refused, for its cause
@@ -95,7 +96,18 @@ type Ledger struct {
 // Open starts a chain of its own in the store, folds what earlier runs left
 // unapplied, and is ready to count.
 func Open(ctx context.Context, o Options) (*Ledger, error) {
-	o = o.withDefaults()
+	l, err := newLedger(ctx, o.withDefaults())
+	if err != nil {
+		return nil, err
+	}
+	l.recover(ctx)
+	go l.write()
+	l.follow()
+	return l, nil
+}
+
+// newLedger starts a chain that nobody writes or folds yet.
+func newLedger(ctx context.Context, o Options) (*Ledger, error) {
 	if o.Sync != app.LedgerSyncFull && o.Sync != app.LedgerSyncRelaxed {
 		return nil, fmt.Errorf("the ledger's sync is %q, neither full nor relaxed", o.Sync)
 	}
@@ -114,11 +126,13 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l.open = l.newGroup()
 	l.patient = time.AfterFunc(time.Hour, l.losePatience)
 	l.patient.Stop()
-	l.recover(ctx)
-	go l.write()
-	go l.apply()
-	go l.pulse.run(l.ctx, o.Store, l.replica.ID, l.fence, l.o.Log)
 	return l, nil
+}
+
+// follow folds what is written, and tells the store that the chain lives.
+func (l *Ledger) follow() {
+	go l.apply()
+	go l.pulse.run(l.ctx, l.o.Store, l.replica.ID, l.fence, l.o.Log)
 }
 
 func (o Options) withDefaults() Options {
@@ -204,12 +218,7 @@ func (l *Ledger) Settle(t Ticket, out app.Outcome) {
 	l.mu.Lock()
 	wake := false
 	if !t.group.void && !l.fenced {
-		p := pendingSettle{ticket: t, status: out.Status, in: out.BytesIn, out: out.BytesOut, took: out.Duration}
-		if len(out.Uses)+len(out.Draws) > 0 {
-			p.load = l.after.add(nil, out.Uses, out.Draws)
-		}
-		l.settles = append(l.settles, p)
-		wake = l.rouse(forAny)
+		wake = l.settle(t, out)
 	}
 	l.mu.Unlock()
 	l.ring(wake)

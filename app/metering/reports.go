@@ -21,7 +21,10 @@ const (
 
 // Reports tells what was counted. It reads the store alone, so it is exact in
 // the process that counts as in any other, and when none runs.
-type Reports struct{ Store UsageStore }
+type Reports struct {
+	Store  UsageStore
+	Meters MeterFinder // of meters that are not built in; nil: there are none
+}
 
 // Usage returns the rows of the query by start, then group: usage per step
 // and, when grouped, per group with usage. Without a group each step has a

@@ -17,7 +17,9 @@ func (l *Ledger) SettleTicket(t Ticket, out app.Outcome) Ticket {
 	case l.fenced:
 		receipt.group = l.refused
 	default:
+		l.urgent = true
 		wake = l.settle(t, out)
+		wake = l.rouse(forIntent) || wake
 		if len(l.settles) > maxSettles { // a stall: it is in a later block
 			receipt.group = l.full
 		}
@@ -55,4 +57,14 @@ func (l *Ledger) settle(t Ticket, out app.Outcome) (wake bool) {
 	}
 	l.settles = append(l.settles, p)
 	return l.rouse(forAny)
+}
+
+// due is how many records wait for a block soon, and not only for company; the
+// lock is held.
+func (l *Ledger) due() int {
+	n := len(l.intents) + len(l.adjusts)
+	if l.urgent {
+		n += len(l.settles)
+	}
+	return n
 }

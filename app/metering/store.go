@@ -56,10 +56,22 @@ type TakeoverStore interface {
 
 // UsageStore reads what was counted.
 type UsageStore interface {
+	MeterUsageStore
 	// Usage sums the buckets that match the query, and passes each block that
 	// the buckets do not hold yet, as both stood at one moment. It fails with
 	// usage_too_large beyond max rows; 0 is no bound.
 	Usage(ctx context.Context, q app.UsageQuery, max int, tail func(replica, seq int64, body []byte) error) ([]app.UsageRow, error)
+}
+
+// MeterUsageStore reads usage of meters.
+type MeterUsageStore interface {
+	// MeterUsage sums the buckets of each range, whose rows start with a step
+	// and hold what they are told apart by, and passes the members that are
+	// asked for. It passes each block that the buckets do not hold yet, as all
+	// stood at one moment. It fails with usage_too_large beyond max rows or
+	// members.
+	MeterUsage(ctx context.Context, ranges []app.MeterRange, max int, row func(app.MeterBucket) error, member func(app.MeterMember) error,
+		tail func(replica, seq int64, body []byte) error) error
 }
 
 // WalkStore reads a whole ledger as it stood at one moment.

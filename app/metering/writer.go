@@ -91,7 +91,7 @@ func (l *Ledger) write() {
 func (l *Ledger) await() bool {
 	l.sleepFor(forAny, nil)
 	l.mu.Lock()
-	alone := len(l.intents)+len(l.adjusts) == 0 && !l.closing
+	alone := l.due() == 0 && !l.closing
 	l.mu.Unlock()
 	if alone {
 		l.writer.timer.Reset(settleDelay)
@@ -108,7 +108,7 @@ func (l *Ledger) await() bool {
 func (l *Ledger) sleepFor(what uint8, timer <-chan time.Time) {
 	for {
 		l.mu.Lock()
-		if l.closing || l.fenced || len(l.intents)+len(l.adjusts) > 0 || what == forAny && len(l.settles) > 0 {
+		if l.closing || l.fenced || l.due() > 0 || what == forAny && len(l.settles) > 0 {
 			l.sleep = awake
 			l.mu.Unlock()
 			return
@@ -136,6 +136,7 @@ func (l *Ledger) take() batch {
 	b := batch{l.open, l.intents, l.with, l.adjusts, l.settles, l.after, l.answered}
 	l.open, l.intents, l.with, l.adjusts = next, spare.intents[:0], spare.with.emptied(), nil
 	l.settles, l.after = spare.settles[:0], spare.after.emptied()
+	l.urgent = len(b.settles) > maxSettles && l.urgent
 	if len(b.settles) > maxSettles {
 		rest := b.after.skip(b.settles[:maxSettles])
 		l.settles = append(l.settles, b.settles[maxSettles:]...)

@@ -1,0 +1,82 @@
+package metering
+
+import (
+	"context"
+	"time"
+
+	"gatehouse/app"
+)
+
+// ScopeWrite lets an operator's key correct usage.
+const ScopeWrite = "usage:write"
+
+// Adjuster corrects usage in the ledger, for ever with its reason.
+type Adjuster struct {
+	Ledger *Ledger
+	Meters MeterFinder // of meters that are not built in; nil: there are none
+	// Draws returns what a correction changes of quotas' accounts; nil: nothing.
+	Draws func(ctx context.Context, org app.OrgID, key app.KeyID, meter string, at time.Time, amount int64) ([]app.Draw, error)
+}
+
+// Adjust adds the correction's value to usage, and returns when that is
+// durable. Of the gate's own meters it is the report of the meter that shows
+// it, and not the buckets of requests.
+func (a Adjuster) Adjust(ctx context.Context, actor app.Actor, c app.Adjustment) error {
+	if err := actor.Require(ScopeWrite); err != nil {
+		return err
+	}
+	meter, err := Reports{Meters: a.Meters}.findMeter(ctx, c.Meter)
+	if err != nil {
+		return err
+	}
+	if wrong := checkAdjustment(c, meter); len(wrong) > 0 {
+		return app.InvalidFields(wrong)
+	}
+	// Durations are summed in microseconds where requests are; a correction of
+	// them would be of another unit.
+	pending := pendingAdjust{Adjustment: c, by: actor.String()}
+	if a.Draws != nil {
+		if pending.draws, err = a.Draws(ctx, c.Org, c.Key, c.Meter, c.At, c.Value); err != nil {
+			return err
+		}
+	}
+	ticket := a.Ledger.adjust(pending)
+	return ticket.Wait(ctx)
+}
+
+func checkAdjustment(c app.Adjustment, m app.Meter) (wrong []app.FieldError) {
+	add := func(field, message string) { wrong = append(wrong, app.FieldError{Field: field, Message: message}) }
+	if c.Org == "" {
+		add("org_id", "must name an organization")
+	}
+	if m.Aggregation != app.AggregationSum && m.Aggregation != app.AggregationCount || m.Slug == app.MeterDuration {
+		add("meter", "must be one that counts or sums, and not the duration of requests")
+	}
+	if c.Value == 0 || c.Value != between(-maxValue, c.Value, maxValue) {
+		add("value", "must be a number other than 0, at most 2^50 either way")
+	}
+	if c.Reason == "" || len(c.Reason) > 500 {
+		add("reason", "must have 1–500 characters: it stays in the ledger")
+	}
+	if c.At.Year() < 2000 || c.At.Year() > 9999 {
+		add("at", "must be a time from 2000 on")
+	}
+	return wrong
+}
+
+// adjust joins the next block.
+func (l *Ledger) adjust(p pendingAdjust) Ticket {
+	t := Ticket{ledger: l, index: receiptIndex}
+	l.mu.Lock()
+	if l.refused != nil || len(l.adjusts) >= l.o.MaxPending {
+		t.group = l.refusal()
+		l.mu.Unlock()
+		return t
+	}
+	t.group = l.open
+	l.adjusts = append(l.adjusts, p)
+	wake := l.rouse(forIntent)
+	l.mu.Unlock()
+	l.ring(wake)
+	return t
+}
