@@ -11,6 +11,8 @@ import (
 
 const meterEventColumns = `identifier, org_id, meter, event_name, value, at, state, attempts, round, next_at, unsure_at, reason, updated_at`
 
+const meterEventWidth = 13 // columns of an event
+
 func scanMeterEvent(row scanner) (e app.MeterEvent, err error) {
 	var at, next, unsure, updated int64
 	err = row.Scan(&e.Identifier, &e.Org, &e.Meter, &e.EventName, &e.Value, &at, &e.State, &e.Attempts, &e.Round,
@@ -39,15 +41,23 @@ func (l *Ledger) InsertMeterEvents(ctx context.Context, name string, r app.Expor
 		if ok, err = t.moveExport(name, r, l.db.now()); !ok || err != nil {
 			return err
 		}
-		for _, e := range list {
-			args := meterEventArgs(e, l.db.now())
-			if _, err := t.exec(`INSERT INTO main.meter_event (`+meterEventColumns+`) VALUES `+values(1, len(args)), args...); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.insertMeterEvents(list, l.db.now())
 	})
 	return ok && err == nil, err
+}
+
+func (t *tx) insertMeterEvents(list []app.MeterEvent, now time.Time) error {
+	statement, err := t.sql.PrepareContext(t.ctx, `INSERT INTO main.meter_event (`+meterEventColumns+`) VALUES `+values(1, meterEventWidth))
+	if err != nil {
+		return err
+	}
+	defer statement.Close()
+	for _, e := range list {
+		if _, err := statement.ExecContext(t.ctx, meterEventArgs(e, now)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ClaimMeterEvents takes due events, at most max, for so long: nobody else

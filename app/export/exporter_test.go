@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -291,6 +292,34 @@ func TestTheStorageRefuses(t *testing.T) {
 	if found := readBucket(t, server); len(found) != 0 {
 		t.Errorf("%d objects all the same", len(found))
 	}
+}
+
+// TestALargeObjectGoesInParts of which it is whole again.
+func TestALargeObjectGoesInParts(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		body := make([]byte, 40<<20+7)
+		rand.NewChaCha8([32]byte{1}).Read(body)
+		for range 2 {
+			file, err := os.CreateTemp(t.TempDir(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			_, err = file.Write(body)
+			if err == nil {
+				_, err = file.Seek(0, io.SeekStart)
+			}
+			if err == nil {
+				err = p.open(t).Put(t.Context(), "2026/11/24/large", file, int64(len(body)), export.Object{ContentType: "text/csv"})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if found := p.read(t); len(found) != 1 || !bytes.Equal(found["2026/11/24/large"], body) {
+			t.Errorf("%d objects, the large one is another", len(found))
+		}
+	})
 }
 
 func TestPlacesThatAreNone(t *testing.T) {

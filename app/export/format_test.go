@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -97,5 +98,23 @@ func TestAFailedWriteKeepsTheCursor(t *testing.T) {
 	next, err := (&export.Service{Source: everyKind}).Write(t.Context(), system, brokenPipe{}, 0, "csv", 0)
 	if err == nil || next != 0 {
 		t.Errorf("%d, %v", next, err)
+	}
+}
+
+// BenchmarkRecord is what one exported record costs, without reading it.
+func BenchmarkRecord(b *testing.B) {
+	for _, format := range export.Formats() {
+		b.Run(format, func(b *testing.B) {
+			many := make(records, 1000)
+			for i := range many {
+				many[i] = everyKind[i%len(everyKind)]
+			}
+			for b.Loop() {
+				if _, err := (&export.Service{Source: many}).Write(b.Context(), system, io.Discard, 0, format, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(many)), "ns/record")
+		})
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // ExportStore reads the ledger step by step.
 type ExportStore interface {
-	// Applied lists the steps after a number, in order, at most max.
+	// AppliedAfter lists the steps after a number, in order, at most max.
 	AppliedAfter(ctx context.Context, after int64, max int) ([]app.AppliedRange, error)
 	// Blocks passes the replica's blocks after a seq, in order, at most max.
 	// The body is valid during the call.
@@ -20,7 +20,8 @@ type ExportStore interface {
 
 // Bounds of what is read at once.
 const (
-	exportSteps  = 1000 // steps in one range
+	rangeSteps   = 1000 // steps in one range
+	exportSteps  = 50   // steps in one read
 	exportBlocks = 100  // blocks in one read, so that a slow taker holds no snapshot open
 )
 
@@ -32,18 +33,24 @@ type Exporter struct{ Store ExportStore }
 // Range is the next part of the ledger after a cursor: of about so many bytes
 // of blocks, at least one step if there is one.
 func (e Exporter) Range(ctx context.Context, after, bytes int64) (app.ExportRange, error) {
-	steps, err := e.Store.AppliedAfter(ctx, after, exportSteps)
 	r := app.ExportRange{After: after, Upto: after}
-	for _, step := range steps {
-		if r.Empty() {
-			r.At = step.At
+	for taken := 0; taken < rangeSteps && bytes > 0; {
+		steps, err := e.Store.AppliedAfter(ctx, r.Upto, exportSteps)
+		if err != nil || len(steps) == 0 {
+			return r, err
 		}
-		r.Upto = step.N
-		if bytes -= step.Bytes; bytes <= 0 {
-			break
+		for _, step := range steps {
+			if r.Empty() {
+				r.At = step.At
+			}
+			r.Upto = step.N
+			taken++
+			if bytes -= step.Bytes; bytes <= 0 {
+				break
+			}
 		}
 	}
-	return r, err
+	return r, nil
 }
 
 // Records passes the records after a cursor, in the same order every time, and

@@ -11,6 +11,24 @@ import (
 	"gatehouse/store"
 )
 
+// exportWorkers opens what sends usage elsewhere by itself, and returns what
+// runs it. find tells what a meter is.
+func (p *Program) exportWorkers(ctx context.Context, find func(context.Context, string) (app.Meter, error)) (run []func(context.Context), err error) {
+	exporter, to, err := newExporter(p.config, p.ledgerStore, p.now, p.log)
+	if err != nil {
+		return nil, err
+	}
+	if exporter != nil {
+		p.onClose("export", func(context.Context) error { return to.Close() })
+		run = append(run, exporter.Run)
+	}
+	stripe, err := newStripe(ctx, p.config, p.ledgerStore, p.store, find, p.now, p.log)
+	if stripe != nil {
+		run = append(run, stripe.Run)
+	}
+	return run, err
+}
+
 // s3Of is how the configured storage is reached.
 func s3Of(config *Config) export.S3 {
 	s3 := config.Export.S3
