@@ -23,6 +23,7 @@ type Problem struct {
 	Advice    string           `json:"advice,omitempty" doc:"What to do about it"`
 	RequestID string           `json:"request_id" doc:"Names this request in the logs"`
 	Limit     *app.LimitDetail `json:"limit,omitempty" doc:"Which limit refused, and when it lets one pass"`
+	Quota     *app.QuotaDetail `json:"quota,omitempty" doc:"Which quota refused, and when it lets something pass again"`
 	Errors    []app.FieldError `json:"errors,omitempty" doc:"What is wrong field by field"`
 	status    int
 }

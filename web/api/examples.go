@@ -30,6 +30,16 @@ var examples = map[string]any{
 	"Route.hosts": []any{"api.example.com"}, "Route.auth": []any{"key"}, "Route.scopes": []any{"files:read"}, "Route.weight": 1,
 	"Upstream.name": "app", "Upstream.addresses": []any{"http://127.0.0.1:3000"},
 
+	"Meter.slug": "documents", "Meter.name": "Documents", "Meter.unit": "document", "Meter.aggregation": "sum",
+	"Meter.event_type": "document.converted", "Meter.value": "pages", "Meter.dimensions": []any{"format"},
+	"MeterSet": map[string]any{"meters": []any{map[string]any{"slug": "documents", "name": "Documents", "unit": "page",
+		"aggregation": "sum", "event_type": "document.converted", "value": "pages", "dimensions": []any{"format"}}}},
+	"Rate.model": "gpt-4o-mini*", "Rate.input": "0.15", "Rate.output": "0.6", "Rate.valid_from": "2026-01-01T00:00:00Z",
+	"RateSet": map[string]any{"rates": []any{map[string]any{"model": "gpt-4o-mini*", "provider": "OpenAI", "input": "0.15",
+		"output": "0.6", "cache_read": "0.075", "valid_from": "2026-01-01T00:00:00Z"}}},
+	"Reservation.id": "rsv_01kavq5m3n8r2t4w6y9b1d3f5h", "Reservation.meter": "agent_minutes", "Reservation.amount": 30,
+	"Reservation.state": "open", "Reservation.expires_at": "2026-11-24T08:02:00Z",
+
 	"Applied.created": []any{"files"}, "Applied.updated": []any{"app"},
 	"LimitDetail.name": "minute", "LimitDetail.scope": "organization", "LimitDetail.limit": 1000, "LimitDetail.window_seconds": 60,
 	"SystemCheck.name": "store", "SystemCheck.ok": true,

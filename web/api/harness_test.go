@@ -39,6 +39,13 @@ type house struct {
 	now     time.Time
 	admin   string // an operator's key that may everything
 	log     strings.Builder
+
+	recorded recorder
+	meters   meterList
+	proofs   proofs
+	adjusted adjustments
+	asked    app.MeterQuery
+	records  recordSource
 }
 
 var system = app.Actor{Kind: app.ActorSystem}
@@ -81,15 +88,18 @@ func open(t *testing.T, o store.Options) *house {
 		t.Fatal(err)
 	}
 	responder := &respond.Responder{Surface: "api", Log: slog.New(slog.NewTextHandler(&h.log, nil)), Now: clock}
+	h.proofs.now = clock
+	services := api.Services{
+		Orgs: &tenancy.Service{Store: db, Now: clock}, OrgKeys: keyring, Plans: plans,
+		Routing: &routing.Service{Store: db, Sealer: sealer}, Usage: usageOf{metering.Reports{Store: ledger}, &h.asked},
+		Sessions:   auth.New(auth.Options{Store: db, Sealer: sealer, Now: clock, Log: slog.New(slog.DiscardHandler)}),
+		Traffic:    &traffic.View{Recorder: traffic.New(clock)},
+		Identities: db, System: fixedSystem{clock()},
+	}
+	h.addUsage(&services)
 	h.api = api.New(api.Options{
-		Services: api.Services{
-			Orgs: &tenancy.Service{Store: db, Now: clock}, OrgKeys: keyring, Plans: plans,
-			Routing: &routing.Service{Store: db}, Usage: metering.Reports{Store: ledger},
-			Sessions:   auth.New(auth.Options{Store: db, Sealer: sealer, Now: clock, Log: slog.New(slog.DiscardHandler)}),
-			Traffic:    &traffic.View{Recorder: traffic.New(clock)},
-			Identities: db, System: fixedSystem{clock()},
-		},
-		Keys: keyring, Touches: keys.NewTouch(db), Idempotency: db, Sealer: sealer,
+		Services: services,
+		Keys:     keyring, Touches: keys.NewTouch(db), Idempotency: db, Sealer: sealer,
 		Address: func(r *http.Request) netip.Addr { return netip.MustParseAddrPort(r.RemoteAddr).Addr() },
 		Respond: responder, Now: clock, Version: "1.2.3",
 	})

@@ -30,6 +30,15 @@ func bind[I, O any](handler handlerOf[I, O]) func(huma.API, route) {
 	return func(to huma.API, rt route) { huma.Register(to, rt.operation(), withActor(handler)) }
 }
 
+// bindOpen is bind for a handler that reads the names of its parameters itself.
+func bindOpen[I, O any](handler handlerOf[I, O]) func(huma.API, route) {
+	return func(to huma.API, rt route) {
+		op := rt.operation()
+		op.RejectUnknownQueryParameters = false
+		huma.Register(to, op, withActor(handler))
+	}
+}
+
 func (rt route) operation() huma.Operation {
 	return huma.Operation{
 		Method: rt.method, Path: rt.path, OperationID: rt.id, Tags: []string{rt.tag}, Summary: rt.summary,
@@ -104,6 +113,35 @@ func (x *API) routes() []route {
 
 		{get, "/v1/usage", "getUsage", tagUsage, operatorOrOwn("usage:read"), "Report usage", aboutUsage, ok, bind(x.getUsage)},
 		{get, "/v1/orgs/{org}/usage", "getOrgUsage", tagUsage, operator("usage:read"), "Report an organization's usage", aboutUsage, ok, bind(x.getOrgUsage)},
+
+		{get, "/v1/meters", "listMeters", tagMeters, operator("meters:read"), "List meters", "", ok, bind(x.listMeters)},
+		{post, "/v1/meters/apply", "applyMeters", tagMeters, operator("meters:write"), "Create or replace several meters", aboutApply, ok, bind(x.applyMeters)},
+		{get, "/v1/meters/{meter}", "getMeter", tagMeters, operator("meters:read"), "Get a meter", "", ok, bind(x.getMeter)},
+		{del, "/v1/meters/{meter}", "deleteMeter", tagMeters, operator("meters:write"), "Delete a meter", "What it counted stays in the ledger. Built-in meters stay.", empty, bind(x.deleteMeter)},
+		{get, "/v1/meters/{meter}/usage", "getMeterUsage", tagMeters, operatorOrOwn("usage:read"), "Report a meter's usage", aboutMeterUsage, ok, bindOpen(x.getMeterUsage)},
+
+		{get, "/v1/quotas", "listQuotas", tagQuotas, operatorOrOwn("quotas:read"), "Look at an organization's quotas", aboutQuotas, ok, bind(x.listQuotas)},
+		{get, "/v1/orgs/{org}/quotas", "getOrgQuotas", tagQuotas, operator("quotas:read"), "Look at an organization's quotas and overrides", aboutQuotas, ok, bind(x.getOrgQuotas)},
+		{put, "/v1/orgs/{org}/quotas/{meter}/{period}", "putQuota", tagQuotas, operator("quotas:write"), "Override a quota", aboutPutQuota, ok, bind(x.putQuota)},
+		{del, "/v1/orgs/{org}/quotas/{meter}/{period}", "deleteQuota", tagQuotas, operator("quotas:write"), "Take an override away", "What the plan says holds again.", empty, bind(x.deleteQuota)},
+		{get, "/v1/quota-notices", "listQuotaNotices", tagQuotas, operatorOrOwn("quotas:read"), "List passed thresholds", aboutNotices, ok, bind(x.listQuotaNotices)},
+
+		{post, "/v1/reservations", "createReservation", tagReservations, operatorOrOwn("reservations:write"), "Reserve", aboutReserve, created, bind(x.createReservation)},
+		{get, "/v1/reservations", "listReservations", tagReservations, operatorOrOwn("reservations:read"), "List reservations", "", ok, bind(x.listReservations)},
+		{get, "/v1/reservations/{reservation}", "getReservation", tagReservations, operatorOrOwn("reservations:read"), "Get a reservation", "", ok, bind(x.getReservation)},
+		{post, "/v1/reservations/{reservation}/settle", "settleReservation", tagReservations, operatorOrOwn("reservations:write"), "Settle a reservation", aboutSettle, ok, bind(x.settleReservation)},
+		{post, "/v1/reservations/{reservation}/release", "releaseReservation", tagReservations, operatorOrOwn("reservations:write"), "Release a reservation", "Nothing was used. Releasing again changes nothing.", ok, bind(x.releaseReservation)},
+		{post, "/v1/reservations/{reservation}/extend", "extendReservation", tagReservations, operatorOrOwn("reservations:write"), "Keep a reservation alive, or enlarge it", aboutExtend, ok, bind(x.extendReservation)},
+
+		{get, "/v1/rates", "listRates", tagRates, operator("rates:read"), "List what models cost", "", ok, bind(x.listRates)},
+		{post, "/v1/rates/apply", "applyRates", tagRates, operator("rates:write"), "Create or replace rates", aboutApply + " What was counted keeps the price that it had.", ok, bind(x.applyRates)},
+		{del, "/v1/rates", "deleteRate", tagRates, operator("rates:write"), "Delete a rate", "Calls of a model without a rate are refused where a budget in money holds: 402 `price_unknown`.", empty, bind(x.deleteRate)},
+
+		{get, "/v1/usage/verify", "getVerification", tagUsage, operator("usage:read"), "Look at the ledger's last proof", aboutVerification, ok, bind(x.getVerification)},
+		{post, "/v1/usage/verify", "verifyUsage", tagUsage, operator("usage:read"), "Prove the ledger now", aboutVerify, ok, bind(x.verifyUsage)},
+		{post, "/v1/usage/adjustments", "adjustUsage", tagUsage, operator("usage:write"), "Correct usage", aboutAdjust, created, bind(x.adjustUsage)},
+		{get, "/v1/usage/export", "exportUsage", tagUsage, operator("usage:read"), "Export the ledger's records", aboutExport, ok, x.exportMount()},
+
 		{get, "/v1/traffic", "getTraffic", tagSystem, operator("traffic:read"), "Look at live traffic", aboutTraffic, ok, bind(x.getTraffic)},
 		{get, "/v1/system", "getSystem", tagSystem, operator("system:read"), "Look at the system", "", ok, bind(x.getSystem)},
 

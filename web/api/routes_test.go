@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"cmp"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,46 +13,70 @@ import (
 )
 
 // inputs are what each call is tried with, by its operationId: what follows
-// the path's parameters, and the body. {key} is a key of the organization acme.
-var inputs = map[string]struct{ path, body string }{
-	"listOrgs":           {"/v1/orgs", ""},
-	"createOrg":          {"/v1/orgs", `{"name":"New"}`},
-	"getOrg":             {"/v1/orgs/acme", ""},
-	"updateOrg":          {"/v1/orgs/acme", `{"plan":"pro"}`},
-	"suspendOrg":         {"/v1/orgs/acme/suspend", `{"reason":"late"}`},
-	"resumeOrg":          {"/v1/orgs/acme/resume", ""},
-	"cancelOrg":          {"/v1/orgs/acme/cancel", ""},
-	"deleteOrg":          {"/v1/orgs/acme", ""},
-	"listKeys":           {"/v1/orgs/acme/keys", ""},
-	"createKey":          {"/v1/orgs/acme/keys", `{"name":"ci"}`},
-	"getKey":             {"/v1/orgs/acme/keys/{key}", ""},
-	"rotateKey":          {"/v1/orgs/acme/keys/{key}/rotate", `{"grace":"1h"}`},
-	"revokeKey":          {"/v1/orgs/acme/keys/{key}/revoke", ""},
-	"listOperatorKeys":   {"/v1/operator-keys", ""},
-	"createOperatorKey":  {"/v1/operator-keys", `{"name":"deploy","scopes":["operator_keys:write"]}`},
-	"getOperatorKey":     {"/v1/operator-keys/{operator key}", ""},
-	"rotateOperatorKey":  {"/v1/operator-keys/{operator key}/rotate", ""},
-	"revokeOperatorKey":  {"/v1/operator-keys/{operator key}/revoke", ""},
-	"listPlans":          {"/v1/plans", ""},
-	"applyPlans":         {"/v1/plans/apply", `{"plans":[{"slug":"team","name":"Team"}]}`},
-	"getPlan":            {"/v1/plans/pro", ""},
-	"putPlan":            {"/v1/plans/team", `{"slug":"team","name":"Team"}`},
-	"deletePlan":         {"/v1/plans/pro", ""},
-	"listUpstreams":      {"/v1/upstreams", ""},
-	"getUpstream":        {"/v1/upstreams/app", ""},
-	"deleteUpstream":     {"/v1/upstreams/spare", ""},
-	"listRoutes":         {"/v1/routes", ""},
-	"getRoute":           {"/v1/routes/files", ""},
-	"deleteRoute":        {"/v1/routes/files", ""},
-	"applyRouting":       {"/v1/routing/apply", `{"upstreams":[{"name":"app","addresses":["http://127.0.0.1:3000"]}]}`},
-	"getUsage":           {"/v1/usage", ""},
-	"getOrgUsage":        {"/v1/orgs/acme/usage", ""},
-	"getTraffic":         {"/v1/traffic", ""},
-	"getSystem":          {"/v1/system", ""},
-	"createUserSession":  {"/v1/orgs/acme/sessions", `{"user_id":"42"}`},
-	"listUserSessions":   {"/v1/orgs/acme/sessions?user_id=42", ""},
-	"revokeUserSession":  {"/v1/orgs/acme/sessions/{session}", ""},
-	"revokeUserSessions": {"/v1/orgs/acme/sessions?user_id=42", ""},
+// the path's parameters, and the body; operators, who name the organization,
+// may say it in other words. {key} is a key of the organization acme.
+var inputs = map[string]struct{ path, body, operatorPath, operatorBody string }{
+	"listOrgs":           {"/v1/orgs", "", "", ""},
+	"createOrg":          {"/v1/orgs", `{"name":"New"}`, "", ""},
+	"getOrg":             {"/v1/orgs/acme", "", "", ""},
+	"updateOrg":          {"/v1/orgs/acme", `{"plan":"pro"}`, "", ""},
+	"suspendOrg":         {"/v1/orgs/acme/suspend", `{"reason":"late"}`, "", ""},
+	"resumeOrg":          {"/v1/orgs/acme/resume", "", "", ""},
+	"cancelOrg":          {"/v1/orgs/acme/cancel", "", "", ""},
+	"deleteOrg":          {"/v1/orgs/acme", "", "", ""},
+	"listKeys":           {"/v1/orgs/acme/keys", "", "", ""},
+	"createKey":          {"/v1/orgs/acme/keys", `{"name":"ci"}`, "", ""},
+	"getKey":             {"/v1/orgs/acme/keys/{key}", "", "", ""},
+	"rotateKey":          {"/v1/orgs/acme/keys/{key}/rotate", `{"grace":"1h"}`, "", ""},
+	"revokeKey":          {"/v1/orgs/acme/keys/{key}/revoke", "", "", ""},
+	"listOperatorKeys":   {"/v1/operator-keys", "", "", ""},
+	"createOperatorKey":  {"/v1/operator-keys", `{"name":"deploy","scopes":["operator_keys:write"]}`, "", ""},
+	"getOperatorKey":     {"/v1/operator-keys/{operator key}", "", "", ""},
+	"rotateOperatorKey":  {"/v1/operator-keys/{operator key}/rotate", "", "", ""},
+	"revokeOperatorKey":  {"/v1/operator-keys/{operator key}/revoke", "", "", ""},
+	"listPlans":          {"/v1/plans", "", "", ""},
+	"applyPlans":         {"/v1/plans/apply", `{"plans":[{"slug":"team","name":"Team"}]}`, "", ""},
+	"getPlan":            {"/v1/plans/pro", "", "", ""},
+	"putPlan":            {"/v1/plans/team", `{"slug":"team","name":"Team"}`, "", ""},
+	"deletePlan":         {"/v1/plans/pro", "", "", ""},
+	"listUpstreams":      {"/v1/upstreams", "", "", ""},
+	"getUpstream":        {"/v1/upstreams/app", "", "", ""},
+	"deleteUpstream":     {"/v1/upstreams/spare", "", "", ""},
+	"listRoutes":         {"/v1/routes", "", "", ""},
+	"getRoute":           {"/v1/routes/files", "", "", ""},
+	"deleteRoute":        {"/v1/routes/files", "", "", ""},
+	"applyRouting":       {"/v1/routing/apply", `{"upstreams":[{"name":"app","addresses":["http://127.0.0.1:3000"]}]}`, "", ""},
+	"getUsage":           {"/v1/usage", "", "", ""},
+	"getOrgUsage":        {"/v1/orgs/acme/usage", "", "", ""},
+	"getTraffic":         {"/v1/traffic", "", "", ""},
+	"getSystem":          {"/v1/system", "", "", ""},
+	"listMeters":         {"/v1/meters", "", "", ""},
+	"applyMeters":        {"/v1/meters/apply", `{"meters":[{"slug":"docs","name":"Docs","aggregation":"count","event_type":"doc"}]}`, "", ""},
+	"getMeter":           {"/v1/meters/cost", "", "", ""},
+	"deleteMeter":        {"/v1/meters/docs", "", "", ""},
+	"getMeterUsage":      {"/v1/meters/cost/usage", "", "", ""},
+	"listQuotas":         {"/v1/quotas", "", "/v1/quotas?org=acme", ""},
+	"getOrgQuotas":       {"/v1/orgs/acme/quotas", "", "", ""},
+	"putQuota":           {"/v1/orgs/acme/quotas/requests/day?key={key}", `{"limit":10}`, "", ""},
+	"deleteQuota":        {"/v1/orgs/acme/quotas/requests/month", "", "", ""},
+	"listQuotaNotices":   {"/v1/quota-notices", "", "", ""},
+	"createReservation":  {"/v1/reservations", `{"meter":"agent_minutes","amount":5}`, "", `{"org":"acme","meter":"agent_minutes","amount":5}`},
+	"listReservations":   {"/v1/reservations", "", "", ""},
+	"getReservation":     {"/v1/reservations/{own reservation}", "", "/v1/reservations/{reservation}", ""},
+	"settleReservation":  {"/v1/reservations/{own reservation}/settle", `{"used":3}`, "/v1/reservations/{reservation}/settle", ""},
+	"releaseReservation": {"/v1/reservations/{own reservation}/release", "", "/v1/reservations/{reservation}/release", ""},
+	"extendReservation":  {"/v1/reservations/{own reservation}/extend", `{"used":3}`, "/v1/reservations/{reservation}/extend", ""},
+	"listRates":          {"/v1/rates", "", "", ""},
+	"applyRates":         {"/v1/rates/apply", `{"rates":[{"model":"m","input":"1","output":"2","valid_from":"2026-01-01T00:00:00Z"}]}`, "", ""},
+	"deleteRate":         {"/v1/rates?model=m&valid_from=2026-01-01T00:00:00Z", "", "", ""},
+	"getVerification":    {"/v1/usage/verify", "", "", ""},
+	"verifyUsage":        {"/v1/usage/verify", "", "", ""},
+	"adjustUsage":        {"/v1/usage/adjustments", `{"org":"acme","meter":"docs","value":-1,"reason":"twice"}`, "", ""},
+	"exportUsage":        {"/v1/usage/export", "", "", ""},
+	"createUserSession":  {"/v1/orgs/acme/sessions", `{"user_id":"42"}`, "", ""},
+	"listUserSessions":   {"/v1/orgs/acme/sessions?user_id=42", "", "", ""},
+	"revokeUserSession":  {"/v1/orgs/acme/sessions/{session}", "", "", ""},
+	"revokeUserSessions": {"/v1/orgs/acme/sessions?user_id=42", "", "", ""},
 }
 
 // TestEveryCallKnowsItsCallers tries every row of the table with every kind of
@@ -60,12 +85,11 @@ func TestEveryCallKnowsItsCallers(t *testing.T) {
 	everyHouse(t, func(h *house) {
 		world := h.furnish()
 		for _, row := range h.api.Rows() {
-			in, known := inputs[row.ID]
+			_, known := inputs[row.ID]
 			if !known {
 				h.t.Errorf("%s %s (%s) is tested with nobody", row.Method, row.Path, row.ID)
 				continue
 			}
-			line := row.Method + " " + world.fill(in.path)
 			own := 403
 			if row.Own {
 				own = row.Status
@@ -86,7 +110,8 @@ func TestEveryCallKnowsItsCallers(t *testing.T) {
 				{"an operator's key without the scope", h.mint(keys.New{Name: "x", Scopes: []string{"other:read"}}), "scope_missing", 403},
 				{"an operator's key with the scope", h.mint(keys.New{Name: "x", Scopes: []string{row.Scope}}), "", row.Status},
 			} {
-				a := h.call(line, caller.key, in.body)
+				line, body := world.input(row, caller.key)
+				a := h.call(line, caller.key, body)
 				if a.status != caller.status || (a.status >= 400 && a.code() != caller.code) {
 					h.t.Errorf("%s by %s: %d %s, want %d %s\n%s", line, caller.name, a.status, a.code(), caller.status, caller.code, a.text)
 				}
@@ -99,6 +124,22 @@ func TestEveryCallKnowsItsCallers(t *testing.T) {
 			}
 		}
 	})
+}
+
+// input is what the caller says: its own reservation, or as an operator that
+// of an organization which it names.
+func (w world) input(row api.Row, key string) (line, body string) {
+	in := inputs[row.ID]
+	path, body := in.path, in.body
+	if strings.HasPrefix(key, "ga_") {
+		path, body = cmp.Or(in.operatorPath, path), cmp.Or(in.operatorBody, body)
+	}
+	own := w.reservation
+	if key == w.otherKey {
+		own = w.otherReservation
+	}
+	path = strings.ReplaceAll(path, "{own reservation}", own)
+	return row.Method + " " + w.fill(path), body
 }
 
 func hasRow(rows []api.Row, id string) bool {
@@ -116,10 +157,11 @@ type world struct {
 	acmeKey, otherKey                    string
 	acmeKeyID, operatorKeyID, sessionID  string
 	unknown, revoked, expired, elsewhere string
+	reservation, otherReservation        string
 }
 
 func (w world) fill(path string) string {
-	return strings.NewReplacer("{key}", w.acmeKeyID, "{operator key}", w.operatorKeyID, "{session}", w.sessionID).Replace(path)
+	return strings.NewReplacer("{key}", w.acmeKeyID, "{operator key}", w.operatorKeyID, "{session}", w.sessionID, "{reservation}", w.reservation).Replace(path)
 }
 
 // furnish creates what the calls are about.
@@ -148,5 +190,9 @@ func (h *house) refurnish(w world) world {
 	w.acmeKeyID = h.must(201, "POST /v1/orgs/acme/keys", `{"name":"subject"}`).str("id")
 	w.operatorKeyID = h.must(201, "POST /v1/operator-keys", `{"name":"subject","scopes":["operator_keys:write"]}`).str("id")
 	w.sessionID = h.must(201, "POST /v1/orgs/acme/sessions", `{"user_id":"42"}`).str("id")
+	h.must(200, "PUT /v1/orgs/acme/quotas/requests/month", `{"limit":1000}`)
+	h.must(200, "POST /v1/rates/apply", `{"rates":[{"model":"m","input":"1","output":"2","valid_from":"2026-01-01T00:00:00Z"}]}`)
+	w.reservation = h.must(201, "POST /v1/reservations", `{"org":"acme","meter":"agent_minutes","amount":5}`).str("id")
+	w.otherReservation = h.must(201, "POST /v1/reservations", `{"org":"other","meter":"agent_minutes","amount":5}`).str("id")
 	return w
 }

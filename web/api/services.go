@@ -2,11 +2,14 @@ package api
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"gatehouse/app"
 	"gatehouse/app/auth"
 	"gatehouse/app/keys"
+	"gatehouse/app/metering"
+	"gatehouse/app/quota"
 	"gatehouse/app/routing"
 	"gatehouse/app/tenancy"
 	"gatehouse/app/traffic"
@@ -23,6 +26,14 @@ type Services struct {
 	Traffic    Traffic
 	System     System
 	Identities Identities
+
+	Meters       Meters
+	Quotas       Quotas
+	Reservations Reservations
+	Rates        Rates
+	Proofs       Proofs
+	Adjustments  Adjustments
+	Exports      Exports
 }
 
 // Orgs manages organizations; tenancy.Service does.
@@ -67,6 +78,60 @@ type Routing interface {
 // Usage reports what was counted; metering.Reports does.
 type Usage interface {
 	Usage(ctx context.Context, actor app.Actor, query app.UsageQuery) ([]app.UsageRow, error)
+	Meter(ctx context.Context, actor app.Actor, query app.MeterQuery) (app.MeterReport, error)
+}
+
+// Meters manages what is counted; metering.Meters does.
+type Meters interface {
+	List(ctx context.Context, actor app.Actor) ([]app.Meter, error)
+	Find(ctx context.Context, actor app.Actor, slug string) (app.Meter, error)
+	Apply(ctx context.Context, actor app.Actor, meters []app.Meter) (app.Applied, error)
+	Delete(ctx context.Context, actor app.Actor, slug string) error
+}
+
+// Quotas shows and overrides quotas; quota.Service does. An organization's own
+// key may leave its name out.
+type Quotas interface {
+	Quotas(ctx context.Context, actor app.Actor, idOrSlug string) ([]app.QuotaState, error)
+	Find(ctx context.Context, actor app.Actor, idOrSlug string) ([]app.QuotaOverride, error)
+	Put(ctx context.Context, actor app.Actor, idOrSlug string, override app.QuotaOverride) (app.QuotaOverride, error)
+	Delete(ctx context.Context, actor app.Actor, idOrSlug string, key app.KeyID, meter string, period app.QuotaPeriod) error
+	Notices(ctx context.Context, actor app.Actor, idOrSlug string, page app.Page) (app.List[app.QuotaNotice], error)
+}
+
+// Reservations reserves room for work; quota.Reservations does.
+type Reservations interface {
+	Reserve(ctx context.Context, actor app.Actor, n quota.NewReservation) (app.Reservation, error)
+	Find(ctx context.Context, actor app.Actor, id string) (app.Reservation, error)
+	List(ctx context.Context, actor app.Actor, idOrSlug string, page app.Page) (app.List[app.Reservation], error)
+	Settle(ctx context.Context, actor app.Actor, id string, used int64) (app.Reservation, error)
+	Release(ctx context.Context, actor app.Actor, id string) (app.Reservation, error)
+	Extend(ctx context.Context, actor app.Actor, id string, used, more int64, life time.Duration) (app.Reservation, error)
+}
+
+// Rates manages the price list; margin.Rates does.
+type Rates interface {
+	List(ctx context.Context, actor app.Actor) ([]app.Rate, error)
+	Apply(ctx context.Context, actor app.Actor, list []app.Rate) (app.Applied, error)
+	Delete(ctx context.Context, actor app.Actor, model string, from time.Time) error
+}
+
+// Proofs reads the whole ledger and says whether it holds.
+type Proofs interface {
+	// Last is the last reading's result; at is zero before the first.
+	Last() (proof metering.Proof, at time.Time, err error)
+	// Now reads it now.
+	Now(ctx context.Context) (metering.Proof, error)
+}
+
+// Adjustments corrects usage.
+type Adjustments interface {
+	Adjust(ctx context.Context, actor app.Actor, adjustment app.Adjustment) error
+}
+
+// Exports hands out the ledger's records; export.Service does.
+type Exports interface {
+	Write(ctx context.Context, actor app.Actor, w io.Writer, after int64, format string, max int) (next int64, err error)
 }
 
 // UserSessions signs users of the operator's app in at the gateway; auth.Service does.
