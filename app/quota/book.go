@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -60,8 +61,14 @@ func replaced(list []app.Quota, o app.QuotaOverride) []app.Quota {
 	return append(list, o.Quota)
 }
 
-// Quota finds the quota that the account is held against.
+// Books finds the quotas of an organization, as the options say.
+func (e *Engine) Books(ctx context.Context, org app.OrgID) (*Book, error) { return e.o.Books(ctx, org) }
+
+// Quota finds the quota that the account is held against. A nil book has none.
 func (b *Book) Quota(a app.Account) (q app.Quota, ok bool) {
+	if b == nil {
+		return q, false
+	}
 	list := b.own
 	if a.Key != "" {
 		list = b.keys[a.Key]

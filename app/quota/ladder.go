@@ -20,7 +20,9 @@ const (
 type ladder struct {
 	since   int64 // Unix milliseconds: changes before it were looked at
 	told    map[rung]bool
-	suspend map[app.OrgID]string // who could not be suspended yet, and why they are
+	looked  map[app.Account]time.Time // when those changed that were looked at
+	books   map[app.OrgID]*Book       // read during this climb; nil: there is no such organization
+	suspend map[app.OrgID]string      // who could not be suspended yet, and why they are
 }
 
 type rung struct {
@@ -40,9 +42,10 @@ func (e *Engine) Climb(ctx context.Context) error {
 	if l.since == 0 {
 		l.since = e.o.Now().Add(-ladderStart).UnixMilli()
 	}
-	if l.told == nil || len(l.told) > maxTold {
-		l.told = map[rung]bool{}
+	if l.told == nil || len(l.told)+len(l.looked) > maxTold {
+		l.told, l.looked = map[rung]bool{}, map[app.Account]time.Time{}
 	}
+	l.books = map[app.OrgID]*Book{}
 	for from := l.since - ladderOverlap.Milliseconds(); ; {
 		list, err := e.o.Store.AccountsUpdated(ctx, from, ladderPage)
 		if err != nil {
@@ -63,10 +66,10 @@ func (e *Engine) Climb(ctx context.Context) error {
 }
 
 func (e *Engine) climb(ctx context.Context, a app.AccountState) error {
-	book, err := e.o.Books(ctx, a.Org)
-	if app.IsKind(err, app.KindNotFound) { // deleted
+	if e.ladder.looked[a.Account].Equal(a.UpdatedAt) {
 		return nil
 	}
+	book, err := e.bookForLadder(ctx, a.Org)
 	if err != nil {
 		return err
 	}
@@ -84,7 +87,23 @@ func (e *Engine) climb(ctx context.Context, a app.AccountState) error {
 		}
 		e.ladder.told[at] = true
 	}
+	e.ladder.looked[a.Account] = a.UpdatedAt
 	return nil
+}
+
+// bookForLadder reads each organization's quotas once in a climb.
+func (e *Engine) bookForLadder(ctx context.Context, org app.OrgID) (*Book, error) {
+	if book, ok := e.ladder.books[org]; ok {
+		return book, nil
+	}
+	book, err := e.o.Books(ctx, org)
+	if app.IsKind(err, app.KindNotFound) { // deleted
+		book, err = nil, nil
+	}
+	if err == nil {
+		e.ladder.books[org] = book
+	}
+	return book, err
 }
 
 // reached reports whether used is so many per cent of the limit.
