@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/app"
 	"gatehouse/app/metering"
@@ -175,5 +177,129 @@ func writeFile(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// meteredLedger is the database of a ledger with every kind of record that
+// requests and operators write, of a run that ended and of one that runs.
+func meteredLedger(t *testing.T, o store.Options) *sql.DB {
+	t.Helper()
+	s := openLedger(t, o)
+	ended := openMeter(t, metering.Options{Store: s})
+	account := monthly("org_1")
+	in, out := tokens(request("org_1", noon), account, 30)
+	in.Uses = []app.Use{{Meter: "visitors", Value: 7, Unique: true}, {Meter: "level", Value: 3}}
+	ticket := ended.Begin(in)
+	if err := ticket.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended.Settle(ticket, out)
+	ended.Tally(1)
+	correction := app.Adjustment{Org: "org_1", Meter: app.MeterTokensOutput, At: noon, Value: 5, Reason: "lost by the app"}
+	if err := (metering.Adjuster{Ledger: ended}).Adjust(t.Context(), system, correction); err != nil {
+		t.Fatal(err)
+	}
+	closeMeter(t, ended)
+	running := openMeter(t, metering.Options{Store: s})
+	held, _ := tokens(request("org_2", noon), monthly("org_2"), 0)
+	ticket = running.Begin(held)
+	if err := ticket.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for unapplied(t, s) > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	mustHold(t, s)
+	return rawDatabase(t, o)
+}
+
+func TestACheckFindsOneFlippedBitOfAnyBlock(t *testing.T) {
+	eachEngine(t, func(t *testing.T, o store.Options) {
+		db := meteredLedger(t, o)
+		s, flips := openLedger(t, o), 0
+		for _, where := range []string{"replica = 1 AND seq = 1", "replica = 1 AND seq = 2", "replica = 2 AND seq = 1"} {
+			var body []byte
+			if err := db.QueryRow(`SELECT body FROM usage_block WHERE ` + where).Scan(&body); err != nil {
+				t.Fatal(err)
+			}
+			for i := range body {
+				changed := slices.Clone(body)
+				changed[i] ^= 1 << (i % 8)
+				execute(t, db, `UPDATE usage_block SET body = $1 WHERE `+where, changed)
+				if flips++; len(faults(t, s)) == 0 {
+					t.Errorf("%s: byte %d of %d flipped, and the ledger holds", where, i, len(body))
+				}
+				execute(t, db, `UPDATE usage_block SET body = $1 WHERE `+where, body[:i])
+				if len(faults(t, s)) == 0 {
+					t.Errorf("%s: cut to %d of %d bytes, and the ledger holds", where, i, len(body))
+				}
+			}
+			execute(t, db, `UPDATE usage_block SET body = $1 WHERE `+where, body)
+		}
+		mustHold(t, s)
+		t.Logf("%d bytes flipped, and as many cuts", flips)
+	})
+}
+
+// TestACheckFindsEveryChangedCell changes each number of each table that is
+// folded from blocks, row by row, by one.
+func TestACheckFindsEveryChangedCell(t *testing.T) {
+	eachEngine(t, func(t *testing.T, o store.Options) {
+		db := meteredLedger(t, o)
+		s := openLedger(t, o)
+		cases := []struct{ table, columns, want string }{
+			{"usage_bucket", "start requests weight status_2xx status_3xx status_4xx status_5xx unknown bytes_in bytes_out duration_us", "bucket_differs"},
+			{"usage_meter", "start count sum max latest latest_at estimated", "meter_differs"},
+			{"usage_member", "start value", "meter_differs"},
+			{"usage_held", "start_at end_at held", "held_differs"},
+			{"quota_account", "start_at end_at spent held opening", "account_differs"},
+		}
+		for _, c := range cases {
+			for column := range strings.FieldsSeq(c.columns) {
+				execute(t, db, `UPDATE `+c.table+` SET `+column+` = `+column+` + 1`)
+				if got := faults(t, s); !slices.Contains(got, c.want) {
+					t.Errorf("%s.%s: found %v, want %s", c.table, column, got, c.want)
+				}
+				execute(t, db, `UPDATE `+c.table+` SET `+column+` = `+column+` - 1`)
+			}
+			mustHold(t, s)
+		}
+		for _, c := range []struct{ change, back, want string }{
+			{`UPDATE usage_replica SET answered = 2 WHERE id = 1`, `UPDATE usage_replica SET answered = 1 WHERE id = 1`, "answers_differ"},
+			{`UPDATE usage_replica SET answered = 0 WHERE id = 1`, `UPDATE usage_replica SET answered = 1 WHERE id = 1`, "answers_differ"},
+			{`UPDATE usage_replica SET open_from = 2 WHERE id = 2`, `UPDATE usage_replica SET open_from = 1 WHERE id = 2`, "held_differs"},
+			{`UPDATE usage_replica SET closed_at = 1 WHERE id = 2`, `UPDATE usage_replica SET closed_at = 0 WHERE id = 2`, "held_differs"},
+			{`UPDATE usage_meter SET meter = 'other' WHERE meter = 'level'`, `UPDATE usage_meter SET meter = 'level' WHERE meter = 'other'`, "meter_differs"},
+			{`UPDATE quota_account SET org_id = 'org_9' WHERE org_id = 'org_1'`, `UPDATE quota_account SET org_id = 'org_1' WHERE org_id = 'org_9'`, "account_differs"},
+			{`UPDATE quota_account SET meter = 'cost' WHERE org_id = 'org_1'`, `UPDATE quota_account SET meter = 'tokens_output' WHERE org_id = 'org_1'`, "account_differs"},
+			{`DELETE FROM usage_member`, ``, "meter_differs"},
+			{`DELETE FROM usage_meter`, ``, "meter_differs"},
+			{`DELETE FROM usage_held`, ``, "held_differs"},
+			{`DELETE FROM quota_account`, ``, "account_differs"},
+		} {
+			execute(t, db, c.change)
+			if got := faults(t, s); !slices.Contains(got, c.want) {
+				t.Errorf("%s: found %v, want %s", c.change, got, c.want)
+			}
+			if c.back != "" {
+				execute(t, db, c.back)
+				mustHold(t, s)
+			}
+		}
+	})
+}
+
+// TestACheckFindsADrawWithoutUse writes what a fault of the gate would: an
+// account is charged for what nobody used.
+func TestACheckFindsADrawWithoutUse(t *testing.T) {
+	s := openLedger(t, sqliteOptions(t))
+	l := openMeter(t, metering.Options{Store: s})
+	in := request("org_1", noon)
+	in.Draws = []app.Draw{{Account: monthly("org_1"), Spent: 3}}
+	ticket := l.Begin(in)
+	l.Settle(ticket, app.Outcome{Status: 200})
+	closeMeter(t, l)
+	if got := faults(t, s); !slices.Equal(got, []string{"account_overdrawn"}) {
+		t.Errorf("found %v", got)
 	}
 }
