@@ -80,6 +80,74 @@ func BenchmarkWithoutDisk(b *testing.B) {
 	}
 }
 
+// BenchmarkQuotaWithoutDisk is BenchmarkWithoutDisk of requests that hold a
+// worst case, draw on two accounts and tell a quantity, beside ones that do
+// not: the difference is what a quota costs the ledger.
+func BenchmarkQuotaWithoutDisk(b *testing.B) {
+	for _, metered := range []bool{false, true} {
+		b.Run(fmt.Sprintf("quota=%v", metered), func(b *testing.B) {
+			s := &faulty{Ledger: openLedger(b, sqliteOptions(b))}
+			s.onAppend(func(func() error) error { time.Sleep(300 * time.Microsecond); return nil })
+			s.onApply(func(func() (bool, error)) (bool, error) { return true, nil })
+			runMetered(b, openMeter(b, metering.Options{Store: s}), metered)
+		})
+	}
+}
+
+// BenchmarkQuota is the same with the disk and the tables.
+func BenchmarkQuota(b *testing.B) {
+	for _, metered := range []bool{false, true} {
+		b.Run(fmt.Sprintf("quota=%v", metered), func(b *testing.B) {
+			runMetered(b, openMeter(b, metering.Options{Store: openLedger(b, sqliteOptions(b))}), metered)
+		})
+	}
+}
+
+func runMetered(b *testing.B, l *metering.Ledger, metered bool) {
+	list := intents()
+	accounts := map[string]*app.Account{}
+	account := func(org app.OrgID, key app.KeyID) *app.Account {
+		name := string(org) + string(key)
+		if accounts[name] == nil {
+			accounts[name] = monthly(string(org))
+			accounts[name].Key = key
+		}
+		return accounts[name]
+	}
+	outcomes := make([]app.Outcome, len(list))
+	for i := range list {
+		outcomes[i] = app.Outcome{Status: 200, BytesOut: 2048, Duration: 5 * time.Millisecond}
+		if metered {
+			org, key := account(list[i].Org, ""), account(list[i].Org, list[i].Key)
+			list[i].Hold = []app.Use{{Meter: app.MeterTokensOutput, Value: 100}}
+			list[i].Draws = []app.Draw{{Account: org, Spent: 100, Held: 100}, {Account: key, Spent: 100, Held: 100}}
+			outcomes[i].Uses = []app.Use{{Meter: app.MeterTokensOutput, Value: 30}}
+			outcomes[i].Draws = []app.Draw{{Account: org, Spent: -70, Held: -100}, {Account: key, Spent: -70, Held: -100}}
+		}
+	}
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wait sync.WaitGroup
+	before := processorTime()
+	b.ReportAllocs()
+	b.ResetTimer()
+	for p := range 64 {
+		wait.Go(func() {
+			for i := p; left.Add(-1) >= 0; i++ {
+				ticket := l.Begin(list[i%len(list)])
+				if err := ticket.Wait(b.Context()); err != nil {
+					b.Error(err)
+					return
+				}
+				l.Settle(ticket, outcomes[i%len(list)])
+			}
+		})
+	}
+	wait.Wait()
+	b.StopTimer()
+	reportLedger(b, l, processorTime()-before)
+}
+
 // BenchmarkGate adds what a gate has beside: an upstream, and 60 µs of work.
 func BenchmarkGate(b *testing.B) {
 	for _, upstream := range []time.Duration{50 * time.Microsecond, 5 * time.Millisecond} {

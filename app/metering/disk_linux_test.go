@@ -1,6 +1,7 @@
 package metering_test
 
 import (
+	"fmt"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -56,17 +57,20 @@ func countUntilFull(t *testing.T, dir string, makeRoom func()) {
 	o := store.Options{Path: filepath.Join(dir, "gatehouse.db")}
 	s := openLedger(t, o)
 	l := openMeter(t, metering.Options{Store: s, Patience: impatient})
-	in, acknowledged := request("org_1", noon), int64(0)
+	in, out := tokens(request("org_1", noon), monthly("org_1"), 7)
+	acknowledged := int64(0)
 	for {
 		in.Route = app.RouteID(strings.Repeat("x", 3000)) // fills quickly
 		ticket := l.Begin(in)
 		err := ticket.Wait(t.Context())
 		if err != nil {
 			wantUnavailable(t, err)
-			l.Settle(ticket, app.Outcome{Status: 503})
+			refused := out
+			refused.Status = 503
+			l.Settle(ticket, refused)
 			break
 		}
-		l.Settle(ticket, app.Outcome{Status: 200})
+		l.Settle(ticket, out)
 		if acknowledged++; acknowledged > 10_000 {
 			t.Fatal("the disk is not full")
 		}
@@ -84,6 +88,10 @@ func countUntilFull(t *testing.T, dir string, makeRoom func()) {
 	got := total(t, s)
 	if got.Status2 != acknowledged+1 || got.Status5 != 1 || got.Requests != acknowledged+2 {
 		t.Errorf("acknowledged %d before and 1 after, got %+v", acknowledged, got)
+	}
+	want := fmt.Sprintf("org_1 tokens_output month: %d spent, 0 held\n", 7*(acknowledged+1))
+	if got := accounts(t, s); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 	mustHold(t, s)
 	t.Logf("full after %d requests: %s", acknowledged, l.Stats().LastError)
