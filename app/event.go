@@ -60,3 +60,11 @@ type EventResult struct {
 	Replica int64        `json:"-"`
 	Seq     int64        `json:"-"`
 }
+
+// EventMark says that an event is counted, and in which block.
+type EventMark struct {
+	ID      [16]byte // EventID16
+	Body    [8]byte  // Event.Body
+	Replica int64
+	Seq     int64
+}
