@@ -1,7 +1,6 @@
 package quota
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -60,9 +59,6 @@ func replaced(list []app.Quota, o app.QuotaOverride) []app.Quota {
 	}
 	return append(list, o.Quota)
 }
-
-// Books finds the quotas of an organization, as the options say.
-func (e *Engine) Books(ctx context.Context, org app.OrgID) (*Book, error) { return e.o.Books(ctx, org) }
 
 // Quota finds the quota that the account is held against. A nil book has none.
 func (b *Book) Quota(a app.Account) (q app.Quota, ok bool) {

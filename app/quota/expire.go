@@ -3,7 +3,6 @@ package quota
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"gatehouse/app"
@@ -85,24 +84,4 @@ func (s *Reservations) giveBack(ctx context.Context, r app.Reservation) error {
 		return unbook(r), nil
 	})
 	return err
-}
-
-// giveBackAll gives back everything that this replica was lent of the
-// organization's and does not use.
-func (e *Engine) giveBackAll(ctx context.Context, o *org) error {
-	select {
-	case o.slow <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if err := e.ascertain(ctx, o); err != nil {
-		<-o.slow
-		return err
-	}
-	everything := o.spare(func(*balance) bool { return true }, e.o.Now())
-	return e.deliver(ctx, []parcel{{org: o, balances: everything}})
-}
-
-func sortBookings(list []app.QuotaBooking) {
-	slices.SortFunc(list, func(a, b app.QuotaBooking) int { return a.Account.Compare(b.Account) })
 }

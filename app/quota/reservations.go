@@ -2,7 +2,6 @@ package quota
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -52,6 +51,7 @@ type Reservations struct {
 	Engine *Engine // with Books
 	Events Recorder
 	Orgs   Orgs
+	Meter  func(ctx context.Context, slug string) (app.Meter, error) // nil: every meter is known
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -144,6 +144,9 @@ func (s *Reservations) Reserve(ctx context.Context, actor app.Actor, n NewReserv
 	if err := passes(org); err != nil {
 		return app.Reservation{}, err
 	}
+	if err := s.checkMeter(ctx, n.Meter); err != nil {
+		return app.Reservation{}, err
+	}
 	if actor.Kind == app.ActorKey && actor.OrgID != "" {
 		n.Key = actor.KeyID
 	}
@@ -166,6 +169,21 @@ func (s *Reservations) Reserve(ctx context.Context, actor app.Actor, n NewReserv
 	})
 }
 
+// checkMeter refuses a meter that does not exist, or does not add quantities up.
+func (s *Reservations) checkMeter(ctx context.Context, slug string) error {
+	if s.Meter == nil {
+		return nil
+	}
+	m, err := s.Meter(ctx, slug)
+	switch {
+	case app.IsKind(err, app.KindNotFound):
+		return app.Invalid("meter", "there is no meter %q", slug)
+	case err == nil && m.Aggregation != app.AggregationSum && m.Aggregation != app.AggregationCount:
+		return app.Invalid("meter", "%q does not add up: its aggregation is %s", slug, m.Aggregation)
+	}
+	return err
+}
+
 // passes refuses an organization whose traffic is stopped.
 func passes(o app.Org) error {
 	switch o.Status {
@@ -185,66 +203,6 @@ func (s *Reservations) line(ctx context.Context, r app.Reservation) (*Line, erro
 		return nil, err
 	}
 	return book.Line(r.Key, r.Meter), nil
-}
-
-// book tries to book: looks openings up, and gives back what this replica was
-// lent and does not use before it refuses.
-func (s *Reservations) book(ctx context.Context, line *Line, at time.Time, wanted int64, bookings []app.QuotaBooking, try func() ([]app.QuotaLoan, bool, error)) error {
-	for gaveBack := false; ; {
-		loans, ok, err := try()
-		if err != nil || ok {
-			return err
-		}
-		missing := false
-		for i, loan := range loans {
-			if !loan.Missing {
-				continue
-			}
-			missing = true
-			opening, err := s.Engine.opening(ctx, *bookings[i].Account)
-			if err != nil {
-				return unavailable(err)
-			}
-			bookings[i].Opening = &opening
-		}
-		if missing {
-			continue
-		}
-		if gaveBack {
-			return line.short(at, wanted, bookings, loans, s.Now())
-		}
-		if gaveBack = true; s.Engine.giveBackAll(ctx, line.book.org) != nil {
-			return line.short(at, wanted, bookings, loans, s.Now())
-		}
-	}
-}
-
-// bookings is what an amount needs on each quota of the line, sorted by account.
-func (l *Line) bookings(at time.Time, amount int64) (list []app.QuotaBooking) {
-	if l == nil {
-		return nil
-	}
-	for i := range l.slots {
-		account := l.slots[i].account(at.UnixMilli())
-		list = append(list, app.QuotaBooking{Account: &account, Ceiling: l.slots[i].ceiling, Amount: amount})
-	}
-	sortBookings(list)
-	return list
-}
-
-// short is the refusal by the first account that does not fit.
-func (l *Line) short(at time.Time, wanted int64, bookings []app.QuotaBooking, loans []app.QuotaLoan, now time.Time) error {
-	for i, b := range bookings {
-		if b.Amount <= loans[i].Left {
-			continue
-		}
-		for j := range l.slots {
-			if s := &l.slots[j]; s.account(at.UnixMilli()) == *b.Account {
-				return s.exhausted(&balance{Account: *b.Account, state: loans[i].State}, wanted, now)
-			}
-		}
-	}
-	return unavailable(nil)
 }
 
 // Find answers a reservation of the actor's organization, or for an operator
@@ -270,92 +228,15 @@ func (s *Reservations) List(ctx context.Context, actor app.Actor, idOrSlug strin
 	return s.Store.Reservations(ctx, org.ID, page)
 }
 
-// Settle ends a reservation and counts what was used, which may be more than
-// was reserved. Settling again answers the same; a reservation that was
-// released or has expired is a conflict, reservation_ended.
-func (s *Reservations) Settle(ctx context.Context, actor app.Actor, id string, used int64) (app.Reservation, error) {
-	if err := checkUsed(used); err != nil {
-		return app.Reservation{}, err
-	}
-	return s.end(ctx, actor, id, app.ReservationSettled, used)
-}
-
-// Release ends a reservation of which nothing was used. Releasing again
-// answers the same; one that was settled or has expired is a conflict,
-// reservation_ended.
-func (s *Reservations) Release(ctx context.Context, actor app.Actor, id string) (app.Reservation, error) {
-	return s.end(ctx, actor, id, app.ReservationReleased, 0)
-}
-
-func (s *Reservations) end(ctx context.Context, actor app.Actor, id string, state app.ReservationState, used int64) (app.Reservation, error) {
-	org, err := s.mine(ctx, actor, id, ScopeReserve)
-	if err != nil {
-		return app.Reservation{}, err
-	}
-	r, _, _, err := s.Store.ChangeReservation(ctx, org, id, func(r *app.Reservation) ([]app.QuotaBooking, error) {
-		if r.State == state {
-			return nil, nil
-		}
-		if r.State != app.ReservationOpen {
-			return nil, ended(*r)
-		}
-		return finish(r, state, used, s.Now()), nil
-	})
-	if err == nil && r.Booked {
-		err = s.count(ctx, r)
-	}
-	return r, err
-}
-
-// ended answers a change of a reservation that ended otherwise.
-func ended(r app.Reservation) error {
-	e := app.Conflict("reservation_ended", "The reservation %s was %s at %s.", r.ID, r.State, r.EndedAt.Format(time.RFC3339))
-	e.Advice = "Reserve again for further work; what this one used is counted as it says."
-	return e
-}
-
-// finish ends an open reservation. What it booked is given back at once where
-// nothing is to be counted; else after that is.
-func finish(r *app.Reservation, state app.ReservationState, used int64, now time.Time) []app.QuotaBooking {
-	r.State, r.Used, r.EndedAt = state, used, now.UTC().Truncate(time.Millisecond)
-	if used == 0 {
-		return unbook(r)
-	}
-	return nil
-}
-
-func unbook(r *app.Reservation) (list []app.QuotaBooking) {
-	r.Booked = false
-	for i := range r.Accounts {
-		list = append(list, app.QuotaBooking{Account: &r.Accounts[i], Ceiling: app.NoCeiling, Amount: -r.Amount})
-	}
-	return list
-}
-
 // Extend is a sign of life. It tells what was used so far (less than before
 // changes nothing) and may ask for more room, which is booked wholly or
 // refused as by Reserve: then the reservation stays as it was, and its life
 // too. A life of 0 stays as it is.
 func (s *Reservations) Extend(ctx context.Context, actor app.Actor, id string, used, more int64, life time.Duration) (app.Reservation, error) {
-	org, err := s.mine(ctx, actor, id, ScopeReserve)
-	if err == nil {
-		err = checkUsed(used)
-	}
-	if err == nil && (more < 0 || more > MaxReservation) {
-		err = app.Invalid("more", "must be between 0 and %d", int64(MaxReservation))
-	}
-	if wrong := checkLife(life); err == nil && len(wrong) > 0 {
-		err = app.InvalidFields(wrong)
-	}
-	if err != nil {
+	if err := checkExtension(used, more, life); err != nil {
 		return app.Reservation{}, err
 	}
-	if o, err := s.Orgs.Org(ctx, org); err != nil {
-		return app.Reservation{}, err
-	} else if err := passes(o); err != nil {
-		return app.Reservation{}, err
-	}
-	r, err := s.Store.Reservation(ctx, org, id)
+	r, err := s.passing(ctx, actor, id)
 	if err != nil {
 		return app.Reservation{}, err
 	}
@@ -365,7 +246,7 @@ func (s *Reservations) Extend(ctx context.Context, actor app.Actor, id string, u
 	}
 	bookings := line.more(r, more)
 	err = s.book(ctx, line, r.CreatedAt, more, bookings, func() (loans []app.QuotaLoan, ok bool, err error) {
-		r, loans, ok, err = s.Store.ChangeReservation(ctx, org, id, func(r *app.Reservation) ([]app.QuotaBooking, error) {
+		r, loans, ok, err = s.Store.ChangeReservation(ctx, r.Org, id, func(r *app.Reservation) ([]app.QuotaBooking, error) {
 			if r.State != app.ReservationOpen {
 				return nil, ended(*r)
 			}
@@ -380,6 +261,35 @@ func (s *Reservations) Extend(ctx context.Context, actor app.Actor, id string, u
 	return r, err
 }
 
+func checkExtension(used, more int64, life time.Duration) error {
+	if err := checkUsed(used); err != nil {
+		return err
+	}
+	if more < 0 || more > MaxReservation {
+		return app.Invalid("more", "must be between 0 and %d", int64(MaxReservation))
+	}
+	if wrong := checkLife(life); len(wrong) > 0 {
+		return app.InvalidFields(wrong)
+	}
+	return nil
+}
+
+// passing finds a reservation whose organization's traffic is not stopped.
+func (s *Reservations) passing(ctx context.Context, actor app.Actor, id string) (app.Reservation, error) {
+	org, err := s.mine(ctx, actor, id, ScopeReserve)
+	if err != nil {
+		return app.Reservation{}, err
+	}
+	o, err := s.Orgs.Org(ctx, org)
+	if err == nil {
+		err = passes(o)
+	}
+	if err != nil {
+		return app.Reservation{}, err
+	}
+	return s.Store.Reservation(ctx, org, id)
+}
+
 func extend(r *app.Reservation, used, more int64, life time.Duration, now time.Time) {
 	if life != 0 {
 		r.Life = life
@@ -387,49 +297,4 @@ func extend(r *app.Reservation, used, more int64, life time.Duration, now time.T
 	r.Used, r.Amount = max(r.Used, used), r.Amount+more
 	r.HeardAt = now.UTC().Truncate(time.Millisecond)
 	r.ExpiresAt = r.HeardAt.Add(r.Life)
-}
-
-// more is what a reservation needs to grow, on the accounts on which it is
-// booked: where the quota is gone, nothing stops it.
-func (l *Line) more(r app.Reservation, amount int64) (list []app.QuotaBooking) {
-	if amount == 0 {
-		return nil
-	}
-	for i := range r.Accounts {
-		b := app.QuotaBooking{Account: &r.Accounts[i], Ceiling: app.NoCeiling, Amount: amount}
-		for j := 0; l != nil && j < len(l.slots); j++ {
-			if s := &l.slots[j]; s.account(r.CreatedAt.UnixMilli()) == *b.Account {
-				b.Ceiling = s.ceiling
-			}
-		}
-		list = append(list, b)
-	}
-	return list
-}
-
-// count writes what an ended reservation used to the ledger, in the period in
-// which it began.
-func (s *Reservations) count(ctx context.Context, r app.Reservation) error {
-	if r.Counted.Seq != 0 {
-		return nil
-	}
-	body := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d", r.Meter, r.Dims, r.Used))
-	event := app.Event{Org: r.Org, Key: r.Key, Source: ReservationSource, ID: r.ID, Type: "gatehouse.reservation", Time: r.CreatedAt,
-		Uses: []app.Use{{Meter: r.Meter, Dims: r.Dims, Value: r.Used, Estimated: r.Estimated}}, Import: true}
-	copy(event.Body[:], body[:])
-	results, err := s.Events.Record(ctx, []app.Event{event})
-	if err != nil {
-		return err
-	}
-	result := results[0]
-	switch result.Verdict {
-	case app.EventAccepted, app.EventDuplicate:
-	default:
-		return fmt.Errorf("the event of reservation %s: %s %s", r.ID, result.Verdict, result.Reason)
-	}
-	_, _, _, err = s.Store.ChangeReservation(ctx, r.Org, r.ID, func(r *app.Reservation) ([]app.QuotaBooking, error) {
-		r.Counted.Replica, r.Counted.Seq = result.Replica, max(1, result.Seq)
-		return nil, nil
-	})
-	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -303,5 +304,40 @@ func TestWhoMayReserve(t *testing.T) {
 	list, err := d.List(t.Context(), itsKey, "", app.Page{Filter: "open"})
 	if err != nil || len(list.Items) != 4 {
 		t.Errorf("%d open: %v", len(list.Items), err)
+	}
+}
+
+func TestWrongReservations(t *testing.T) {
+	d := opened(t, sqlite(t), "documents", 100)
+	d.Meter = func(_ context.Context, slug string) (app.Meter, error) {
+		switch slug {
+		case "documents":
+			return app.Meter{Slug: slug, Aggregation: app.AggregationSum}, nil
+		case "seats":
+			return app.Meter{Slug: slug, Aggregation: app.AggregationMax}, nil
+		}
+		return app.Meter{}, app.NotFound("meter")
+	}
+	for field, n := range map[string]quota.NewReservation{
+		"meter":  {Meter: "unheard-of", Amount: 1},
+		"meter ": {Meter: "seats", Amount: 1},
+		"meter!": {Meter: "no label", Amount: 1},
+		"amount": {Meter: "documents"},
+		"life":   {Meter: "documents", Amount: 1, Life: time.Second},
+	} {
+		_, err := d.Reserve(t.Context(), itsKey, n)
+		if e := app.AsError(err); e == nil || len(e.Fields) != 1 || e.Fields[0].Field != strings.Trim(field, " !") {
+			t.Errorf("%+v: %v", n, err)
+		}
+	}
+	r := d.reserve(t, 1)
+	for what, try := range map[string]func() (app.Reservation, error){
+		"used": func() (app.Reservation, error) { return d.Settle(t.Context(), itsKey, r.ID, -1) },
+		"more": func() (app.Reservation, error) { return d.Extend(t.Context(), itsKey, r.ID, 0, -1, 0) },
+		"life": func() (app.Reservation, error) { return d.Extend(t.Context(), itsKey, r.ID, 0, 0, time.Second) },
+	} {
+		if _, err := try(); codeOf(err) != "invalid_input" || app.AsError(err).Fields[0].Field != what {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
