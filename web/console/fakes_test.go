@@ -53,10 +53,14 @@ func (f *fakeMeterUsage) Meter(ctx context.Context, actor app.Actor, q app.Meter
 			if group == "" && len(q.Group) > 0 {
 				n /= 50 // what names no group, not the whole
 			}
-			if step > 0 {
-				report.Rows = append(report.Rows, app.MeterRow{Start: at, Group: row.Group, Value: n, Estimated: n % 2})
+			guessed := int64(0)
+			if at.Hour()%12 == 0 && (group == "gpt-5-mini" || group == "" && len(q.Group) == 0) {
+				guessed = 1
 			}
-			row.Value, row.Estimated = row.Value+n, row.Estimated+n%2
+			if step > 0 {
+				report.Rows = append(report.Rows, app.MeterRow{Start: at, Group: row.Group, Value: n, Estimated: guessed})
+			}
+			row.Value, row.Estimated = row.Value+n, row.Estimated+guessed
 		}
 		if step == 0 {
 			report.Rows = append(report.Rows, row)

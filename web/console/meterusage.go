@@ -325,11 +325,15 @@ func meterEmpty(a meterAsk) ui.Empty {
 	}
 	data := ""
 	if a.meter.Value != "" {
-		data = fmt.Sprintf(`"%s":1`, a.meter.Value)
+		data = fmt.Sprintf(`"%s": 1`, a.meter.Value)
 	}
 	empty.Text = "Your app tells of what only it knows with events. Each is counted once, however often it is sent: its id and source name it."
-	empty.Command = fmt.Sprintf(`curl -H "Authorization: Bearer $GATEHOUSE_KEY" -H "Content-Type: application/cloudevents+json" %s/v1/events -d '{"specversion":"1.0","id":"1","source":"app","type":"%s","subject":"%s","data":{%s}}'`,
-		"$GATEHOUSE_URL", a.meter.EventType, org, data)
+	empty.Command = fmt.Sprintf(`curl $GATEHOUSE_URL/v1/events \
+  -H "Authorization: Bearer $GATEHOUSE_KEY" \
+  -H "Content-Type: application/cloudevents+json" \
+  -d '{"specversion": "1.0", "id": "1", "source": "app",
+       "type": "%s", "subject": "%s",
+       "data": {%s}}'`, a.meter.EventType, org, data)
 	return empty
 }
 

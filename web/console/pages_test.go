@@ -93,6 +93,38 @@ func (p *tab) lookAt(name, path string) {
 	}
 }
 
+func TestAnUnprovenLedgerIsAccessible(t *testing.T) {
+	s := newStage(t)
+	p := openBrowser(t).tab(t, s.url)
+	p.signIn(s)
+	s.proofs.broken(s.now())
+	p.lookAt("ledger-broken", ui.PathLedger)
+	s.proofs.unreadable(s.now())
+	p.open(ui.PathLedger)
+	p.check("a ledger that cannot be read")
+	s.proofs.proof.At = time.Time{}
+	p.open(ui.PathLedger)
+	p.check("a ledger that was never read")
+	p.clean()
+}
+
+func TestPagesOfMetersAndQuotasWithoutContentAreAccessible(t *testing.T) {
+	s := newStage(t)
+	s.meterUse.empty, s.quotas.none = true, true
+	org := s.visitor().newOrg("Acme", "pro")
+	p := openBrowser(t).tab(t, s.url)
+	p.signIn(s)
+	p.lookAt("usage-meter-empty", ui.With(ui.Org(org.Slug, "usage"), "meter", "documents"))
+	for _, path := range []string{ui.Org(org.Slug, "quotas"), ui.PathRates + "?q=nothing+like+it"} {
+		p.open(path)
+		p.check(path + ", empty")
+	}
+	s.console.Rates = nil
+	p.open(ui.PathRates)
+	p.check("no price list")
+	p.clean()
+}
+
 // phonePictures are the pages of which the manual shows how a phone shows them.
 var phonePictures = []string{"overview", "organization", "quotas", "usage-meter"}
 
