@@ -29,7 +29,9 @@ func SecretHint(secret string) string {
 }
 
 // String shows where the secret goes, never the secret.
-func (c Credential) String() string { return c.Header + ": " + c.Prefix + "…" + c.Hint }
+func (c Credential) String() string {
+	return c.Header + ": " + c.Prefix + "…" + c.Hint[max(0, len(c.Hint)-hintLength):]
+}
 
 // GoString is String: %#v shows no secret either.
 func (c Credential) GoString() string { return c.String() }
