@@ -2,6 +2,7 @@ package quota_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,15 +11,16 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/app/metering"
 	"gatehouse/app/quota"
 	"gatehouse/store"
 )
 
-// lane stands for the lane of events: it counts each once, in the node's own
-// ledger, which holds it against the quotas.
+// lane is the lane of events, which remembers what it was told, and fails
+// while it is down.
 type lane struct {
+	*metering.Events
 	mu    sync.Mutex
-	n     *node
 	known map[string]app.Event
 	down  bool
 }
@@ -26,29 +28,27 @@ type lane struct {
 func (l *lane) Record(ctx context.Context, list []app.Event) ([]app.EventResult, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var results []app.EventResult
-	for _, e := range list {
-		if l.down {
-			return nil, fmt.Errorf("the lane is down")
-		}
-		verdict := app.EventDuplicate
-		if _, ok := l.known[e.ID]; !ok {
-			verdict, l.known[e.ID] = app.EventAccepted, e
-			use := e.Uses[0]
-			draws := l.n.engine.EventDraws(ctx, e.Org, e.Key, use.Meter, e.Time, use.Value, nil)
-			ticket := l.n.ledger.Begin(app.Intent{At: e.Time, Org: e.Org, Key: e.Key, Route: "event", Weight: 1, Uses: e.Uses, Draws: draws})
-			if err := ticket.Wait(ctx); err != nil {
-				return nil, err
-			}
-		}
-		var last int64
-		err := l.n.store.Blocks(ctx, l.n.ledger.Replica(), 0, 1e6, func(seq int64, _ []byte) error { last = seq; return nil })
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, app.EventResult{Verdict: verdict, Replica: l.n.ledger.Replica(), Seq: last})
+	if l.down {
+		return nil, errors.New("the lane is down")
 	}
-	return results, nil
+	for _, e := range list {
+		l.known[e.ID] = e
+	}
+	return l.Events.Record(ctx, list)
+}
+
+func openLane(t *testing.T, n *node, c *clock) *lane {
+	t.Helper()
+	events, err := metering.OpenEvents(t.Context(), metering.EventsOptions{Store: n.store, Draws: n.engine.EventDraws, Now: c.now})
+	if err != nil {
+		t.Fatalf("open the lane of events: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		events.Close(ctx)
+	})
+	return &lane{Events: events, known: map[string]app.Event{}}
 }
 
 // orgs knows two organizations.
@@ -93,7 +93,7 @@ func opened(t *testing.T, o store.Options, meter string, limit int64) *desk {
 			return d.n.engine.Book(app.Org{ID: org, CreatedAt: born}, d.plan, nil), nil
 		}
 	})
-	d.lane = &lane{n: d.n, known: map[string]app.Event{}}
+	d.lane = openLane(t, d.n, d.clock)
 	d.Reservations = &quota.Reservations{Store: d.n.store, Engine: d.n.engine, Events: d.lane, Orgs: d.orgs,
 		Now: d.clock.now, Log: slog.New(slog.DiscardHandler)}
 	return d
