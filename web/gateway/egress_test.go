@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"gatehouse/app"
 	"gatehouse/store"
@@ -464,12 +465,21 @@ func TestMoneyIsDurableFirst(t *testing.T) {
 		got, _ := d.try(t.Context(), "POST", openaiPath, strings.NewReader(plainCall), d.app, d.whom)
 		answered <- got
 	}()
-	intent := <-commits
+	next := func() chan error {
+		select {
+		case verdict := <-commits:
+			return verdict
+		case <-time.After(patience):
+			t.Fatal("nothing is committed")
+		}
+		return nil
+	}
+	intent := next()
 	if n := d.api.asked.Load(); n != 0 {
 		t.Error("the vendor heard of a call that is not counted")
 	}
 	intent <- nil
-	settle := <-commits
+	settle := next()
 	if n := d.api.asked.Load(); n != 1 {
 		t.Errorf("the vendor was asked %d times", n)
 	}

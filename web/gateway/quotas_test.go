@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"gatehouse/app"
+	"gatehouse/app/metering"
 	"gatehouse/app/quota"
 	"gatehouse/store"
 )
@@ -43,7 +44,11 @@ func granting(quotas ...app.Quota) func(*stage) {
 func (s *stage) account(org app.OrgID, key app.KeyID, meter string) app.AccountState {
 	s.t.Helper()
 	s.apply(nil, s.ledger.Close(context.Background()))
-	states, err := s.blocks.BlockStore.(*store.Ledger).AccountStates(s.t.Context(), org, noon)
+	ledger := s.blocks.BlockStore.(*store.Ledger)
+	if proof, err := metering.Check(s.t.Context(), ledger); err != nil || !proof.OK() {
+		s.t.Errorf("the ledger does not hold: %v %+v", err, proof.Faults)
+	}
+	states, err := ledger.AccountStates(s.t.Context(), org, noon)
 	s.apply(states, err)
 	for _, state := range states {
 		if state.Meter == meter && state.Key == key {
@@ -180,7 +185,9 @@ func TestAQuotaWithoutTheLedger(t *testing.T) {
 	s := newStage(t, granting(monthly("requests", 2)))
 	org := s.org("Acme")
 	key := bearer(s.key(org.ID).Secret)
-	s.apply(nil, s.ledger.Close(context.Background()))
+	broken := func() error { return errDatabase }
+	s.blocks.before.Store(&broken)
+	s.ledger.Close(cancelled(t)) // fails: it cannot write
 	for range 5 {
 		if got := s.get("/", key); got.status != 503 || got.code() != "ledger_unavailable" || got.header.Get("Retry-After") == "" {
 			t.Fatalf("%d %s", got.status, got.body)
@@ -237,9 +244,16 @@ func TestAQuotaOfWebSocketSeconds(t *testing.T) {
 			return err
 		}
 		s.apply(nil, echo())
-		ticks <- time.Now()
+		tick := func() {
+			select {
+			case ticks <- time.Now():
+			case <-time.After(patience):
+				t.Fatal("nobody asks for further seconds")
+			}
+		}
+		tick()
 		if row.lives {
-			ticks <- time.Now()
+			tick()
 			s.apply(nil, echo())
 			socket.Close(websocket.StatusNormalClosure, "")
 		} else if _, _, err := socket.Read(t.Context()); err == nil {

@@ -59,9 +59,9 @@ func (g *Gateway) complain(x *exchange, known *app.Error, err error) {
 }
 
 // tally counts successful answers apart from the ledger, which is held against
-// it; a connection that was switched is one.
+// it.
 func (x *exchange) tally(status int) {
-	if class := status / 100; class == 1 || class == 2 {
+	if status/100 == 2 {
 		x.g.Ledger.Tally(1)
 	}
 }

@@ -12,6 +12,10 @@ import (
 // where a hard quota stops them, and how often.
 const socketAhead = 10 * time.Second
 
+// socketPatience is how often in a row the next seconds may fail to be reserved
+// for another reason than the quota, until the connection is cut.
+const socketPatience = 3
+
 // socketQuota is the quota of a WebSocket's seconds. All of a connection's
 // seconds belong to the period in which it began, as its other usage does.
 type socketQuota struct {
@@ -77,13 +81,18 @@ func (s *socketQuota) run() {
 	go func() {
 		defer close(s.done)
 		defer cease()
-		for {
+		for failed := 0; ; {
 			select {
 			case <-tick:
 			case <-ctx.Done():
 				return
 			}
-			if err := s.reserve(ctx); err != nil {
+			err := s.reserve(ctx)
+			if err == nil {
+				failed = 0
+				continue
+			}
+			if failed++; app.IsKind(err, app.KindPayment) || failed == socketPatience {
 				s.end()
 				return
 			}
