@@ -125,8 +125,8 @@ func TestExportedIsCounted(t *testing.T) {
 				return moved
 			}
 		)
-		wait.Go(func() { traffic(t, first, 300, "org_1", "org_2") })
-		wait.Go(func() { traffic(t, second, 300, "org_1", "org_3") })
+		wait.Go(func() { traffic(t, first, 100, "org_1", "org_2") })
+		wait.Go(func() { traffic(t, second, 100, "org_1", "org_3") })
 		go func() { wait.Wait(); close(stopped) }()
 		for running := true; running; {
 			select {
@@ -140,8 +140,8 @@ func TestExportedIsCounted(t *testing.T) {
 		closeMeter(t, second)
 		for pull() {
 		}
-		if sums.requests != 1200 {
-			t.Errorf("%d requests, want 1200", sums.requests)
+		if sums.requests != 400 {
+			t.Errorf("%d requests, want 400", sums.requests)
 		}
 		sums.equal(t, s)
 	})

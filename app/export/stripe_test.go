@@ -43,6 +43,9 @@ func (c customers) BillingCustomer(_ context.Context, org app.OrgID, _ app.Billi
 	return app.BillingCustomer{Org: org, Customer: c[org]}, nil
 }
 
+// mapped are the meters that are reported.
+var mapped = map[string]string{"requests": "stripe_requests", "pages": "stripe_pages", "bytes": "stripe_bytes", "duration": "stripe_ms"}
+
 // stripeWorld is a ledger, a stand-in, and a clock that the reporter and the
 // stand-in share.
 type stripeWorld struct {
@@ -61,7 +64,7 @@ func newStripeWorld(t *testing.T, o store.Options, choose func(string) outcome) 
 	w.outbox = openLedger(t, o)
 	w.stripe = newStandIn(t, w.clock.now, choose)
 	w.options = export.StripeOptions{Source: metering.Exporter{Store: w.outbox}, Outbox: w.outbox, Customers: w.customers,
-		Meters:    map[string]string{"requests": "stripe_requests", "pages": "stripe_pages", "bytes": "stripe_bytes", "duration": "stripe_ms"},
+		Meters:    mapped,
 		SecretKey: "sk_test_1", URL: w.stripe.URL, Allow: true, Now: w.clock.now}
 	w.once(nil) // it runs before there is anything
 	return w

@@ -13,8 +13,6 @@ import (
 	"gatehouse/store/storetest"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
-
 var (
 	system = app.Actor{Kind: app.ActorSystem}
 	noon   = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
