@@ -21,6 +21,7 @@ const (
 	exitConflict    = 4
 	exitRefused     = 5
 	exitUnavailable = 6
+	exitUnproven    = 7 // of `usage verify` alone: the ledger does not hold
 )
 
 // exitCode is the one table from the kind of an error to an exit code.
@@ -66,6 +67,9 @@ func (c *cli) fail(err error) int {
 		c.failJSON(known)
 	} else {
 		c.failText(known)
+	}
+	if known.Code == codeUnproven {
+		return exitUnproven
 	}
 	return exitCode(known.Kind)
 }

@@ -58,7 +58,7 @@ func (c *cli) root() *cobra.Command {
 		Long: "Gatehouse stands in front of the app that you have, identifies each request, limits,\n" +
 			"counts and forwards it, and shows what happens in a console.\n\n" +
 			"Exit codes: 0 done, 1 internal error, 2 wrong usage or input, 3 not found, 4 conflict,\n" +
-			"5 refused, 6 something needed is away (try again).",
+			"5 refused, 6 something needed is away (try again), 7 the ledger does not hold (usage verify).",
 		Example: "  gatehouse demo\n" +
 			"  gatehouse serve --upstream http://127.0.0.1:3000\n" +
 			"  gatehouse org create \"Acme Inc\" --plan pro\n" +
