@@ -86,11 +86,13 @@ func (l *Line) more(r app.Reservation, amount int64) (list []app.QuotaBooking) {
 	return list
 }
 
-// unbook gives back what the reservation booked.
-func unbook(r *app.Reservation) (list []app.QuotaBooking) {
-	r.Booked = false
+// unbook gives back so much of what the reservation booked.
+func unbook(r *app.Reservation, amount int64) (list []app.QuotaBooking) {
+	if amount == 0 {
+		return nil
+	}
 	for i := range r.Accounts {
-		list = append(list, app.QuotaBooking{Account: &r.Accounts[i], Ceiling: app.NoCeiling, Amount: -r.Amount})
+		list = append(list, app.QuotaBooking{Account: &r.Accounts[i], Ceiling: app.NoCeiling, Amount: -amount})
 	}
 	return list
 }

@@ -3,6 +3,7 @@ package quota_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -77,8 +78,9 @@ func (n *node) flood(t *testing.T, line *quota.Line, w *truth, goroutines int, s
 	wait.Wait()
 }
 
-// watch looks at the database all the time: what is spent, lent and booked
-// stays within the ceiling.
+// watch looks at the database all the time: what is spent and lent stays within
+// the ceiling. (What a reservation used is booked still while it is spent
+// already, for a moment.)
 func watch(t *testing.T, s *store.Ledger, ceiling int64) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -87,8 +89,8 @@ func watch(t *testing.T, s *store.Ledger, ceiling int64) (stop func()) {
 		for ctx.Err() == nil {
 			list, err := s.AccountStates(ctx, acme, time.Now())
 			for _, a := range list {
-				if sum := a.Spent + a.Leased + a.Booked; err == nil && sum > ceiling {
-					t.Errorf("in the database %d spent, %d lent, %d booked: beyond %d", a.Spent, a.Leased, a.Booked, ceiling)
+				if sum := a.Spent + a.Leased; err == nil && sum > ceiling {
+					t.Errorf("in the database %d spent and %d lent: beyond %d", a.Spent, a.Leased, ceiling)
 				}
 			}
 		}
@@ -140,4 +142,63 @@ func holds(t *testing.T, o store.Options, seed uint64) {
 		t.Errorf("the account says %+v, the requests %d", a, w.granted.Load())
 	}
 	t.Logf("%d requests, %d of %d used", w.asked.Load(), a.Spent, ceiling)
+}
+
+// TestRequestsAndReservationsShareACap has both take from one quota at once.
+func TestRequestsAndReservationsShareACap(t *testing.T) {
+	eachEngine(t, func(t *testing.T, o store.Options) {
+		const ceiling = 20_000
+		plan := planOf(app.Quota{Meter: "tokens", Limit: ceiling, Period: app.PeriodLifetime})
+		real := &clock{at: time.Now()}
+		var book *quota.Book
+		n := run(t, o, func(o *quota.Options) {
+			o.Books = func(context.Context, app.OrgID) (*quota.Book, error) { return book, nil }
+		})
+		book = n.engine.Book(acmeOrg(), plan, nil)
+		acme := acmeOrg()
+		acme.Status = app.OrgStatusActive
+		desk := &quota.Reservations{Store: n.store, Engine: n.engine, Events: openLane(t, n, real), Orgs: &orgs{acme},
+			Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+		ctx, end := context.WithCancel(t.Context())
+		defer end()
+		go desk.Run(ctx)
+
+		w := &truth{cap: ceiling}
+		stop := watch(t, n.store, ceiling)
+		var wait sync.WaitGroup
+		for g := range 8 {
+			wait.Go(func() { reserveAll(t, desk, w, rand.New(rand.NewPCG(7, uint64(g)))) })
+		}
+		n.flood(t, book.Line("key_1", "tokens"), w, 50, 7)
+		wait.Wait()
+		await(t, "the reservations' end", func() bool { return states(t, n.store, time.Now())[0].Booked == 0 })
+		stop()
+		n.flood(t, book.Line("key_1", "tokens"), w, 1, 8) // what the last ones left
+		if w.over.Load() > 0 || w.granted.Load() < ceiling*99/100 {
+			t.Errorf("%d of %d used, at one moment %d beyond", w.granted.Load(), ceiling, w.over.Load())
+		}
+		await(t, "the account", func() bool { return states(t, n.store, time.Now())[0].Spent == w.granted.Load() })
+	})
+}
+
+// reserveAll reserves and settles until it is refused.
+func reserveAll(t *testing.T, desk *quota.Reservations, w *truth, random *rand.Rand) {
+	for {
+		amount := 1 + random.Int64N(300)
+		r, err := desk.Reserve(t.Context(), itsKey, quota.NewReservation{Meter: "tokens", Amount: amount})
+		if codeOf(err) == "quota_exhausted" {
+			return
+		}
+		if err != nil {
+			t.Errorf("reserve: %v", err)
+			return
+		}
+		w.add(amount)
+		used := random.Int64N(amount + 1)
+		w.add(used - amount)
+		if _, err := desk.Settle(t.Context(), itsKey, r.ID, used); err != nil {
+			t.Errorf("settle: %v", err)
+			return
+		}
+	}
 }

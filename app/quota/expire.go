@@ -81,7 +81,8 @@ func (s *Reservations) giveBack(ctx context.Context, r app.Reservation) error {
 		if !r.Booked {
 			return nil, nil
 		}
-		return unbook(r), nil
+		r.Booked = false
+		return unbook(r, min(r.Used, r.Amount)), nil
 	})
 	return err
 }

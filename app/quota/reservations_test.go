@@ -146,6 +146,9 @@ func TestAReservationFromBeginningToEnd(t *testing.T) {
 		if err != nil || settled.State != app.ReservationSettled || settled.Used != 25 {
 			t.Fatalf("settled: %+v %v", settled, err)
 		}
+		if a := d.account(t); a.Spent+a.Booked < 25 || a.Booked > 25 { // counted, or held until it is
+			t.Errorf("settled: %+v", a)
+		}
 		again, err := d.Settle(t.Context(), itsKey, r.ID, 99)
 		if err != nil || again.Used != 25 || !again.EndedAt.Equal(settled.EndedAt) {
 			t.Errorf("settled again: %+v %v", again, err)
@@ -251,7 +254,7 @@ func TestWhatWasSettledIsCountedThoughTheLaneWasDown(t *testing.T) {
 	if _, err := d.Settle(t.Context(), itsKey, r.ID, 20); err == nil {
 		t.Fatal("settled, and nothing was counted")
 	}
-	d.refuses(t, 41) // still booked
+	d.refuses(t, 81) // still booked
 	d.lane.down = false
 	if _, err := d.Settle(t.Context(), itsKey, r.ID, 20); err != nil {
 		t.Fatalf("tried again: %v", err)

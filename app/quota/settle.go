@@ -53,14 +53,12 @@ func ended(r app.Reservation) error {
 	return e
 }
 
-// finish ends an open reservation. What it booked is given back at once where
-// nothing is to be counted; else after that is.
+// finish ends an open reservation. What it booked and did not use is given back
+// at once; the rest after it is counted.
 func finish(r *app.Reservation, state app.ReservationState, used int64, now time.Time) []app.QuotaBooking {
 	r.State, r.Used, r.EndedAt = state, used, now.UTC().Truncate(time.Millisecond)
-	if used == 0 {
-		return unbook(r)
-	}
-	return nil
+	r.Booked = used > 0
+	return unbook(r, r.Amount-min(used, r.Amount))
 }
 
 // count writes what an ended reservation used to the ledger, in the period in
