@@ -11,6 +11,6 @@ var Pages embed.FS
 
 // Order is the order of the pages' names; the first is the manual's home.
 func Order() []string {
-	return []string{"getting-started", "routes", "keys", "limits", "usage", "export", "identity", "forward-auth",
-		"configuration", "operations", "errors", "glossary"}
+	return []string{"getting-started", "routes", "keys", "limits", "usage", "events", "quotas", "reservations",
+		"egress", "export", "verify", "identity", "forward-auth", "configuration", "operations", "errors", "glossary"}
 }

@@ -13,7 +13,7 @@ import (
 // elsewhere are codes that never leave as a problem document: they end a
 // start, stay inside, or tell of a client that is gone.
 var elsewhere = []string{"cancelled", "client_left", "client_gone", "changes_lost", "check_slow", "schema_newer",
-	"schema_differs", "schema_failed", "ledger_conflict"}
+	"schema_differs", "schema_failed", "ledger_conflict", "event_counted"}
 
 // codeMarks are how the code names an error's code.
 var codeMarks = []*regexp.Regexp{
