@@ -2,9 +2,9 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 
 	"gatehouse/app"
+	"gatehouse/app/metering"
 	"gatehouse/app/quota"
 )
 
@@ -63,8 +63,7 @@ func dimensions(given map[string]string) (string, error) {
 			return "", app.Invalid("dimensions", "must have names of 1–64 and values of at most %d bytes", app.MaxDimensionLength)
 		}
 	}
-	text, err := json.Marshal(given) // sorts the names
-	return string(text), err
+	return metering.Dims(given), nil
 }
 
 type listReservationsInput struct {
