@@ -37,6 +37,7 @@ func (h *house) addUsage(s *api.Services) {
 		Log: slog.New(slog.DiscardHandler)}
 	s.Rates = &margin.Rates{Store: h.store}
 	s.Meters, s.Proofs, s.Adjustments, s.Exports = &h.meters, &h.proofs, &h.adjusted, h.exports()
+	s.Events, s.EventReader = &h.recorded, pagesReader{}
 }
 
 // recorder counts events in memory, each as the only one of its block.

@@ -72,6 +72,8 @@ var inputs = map[string]struct{ path, body, operatorPath, operatorBody string }{
 	"getVerification":    {"/v1/usage/verify", "", "", ""},
 	"verifyUsage":        {"/v1/usage/verify", "", "", ""},
 	"adjustUsage":        {"/v1/usage/adjustments", `{"org":"acme","meter":"docs","value":-1,"reason":"twice"}`, "", ""},
+	"postEvents":         {"/v1/events", `{"id":"1","type":"doc"}`, "", `{"id":"1","type":"doc","org":"acme"}`},
+	"importEvents":       {"/v1/events/import", `[{"id":"2","type":"doc","org":"acme"}]`, "", ""},
 	"exportUsage":        {"/v1/usage/export", "", "", ""},
 	"createUserSession":  {"/v1/orgs/acme/sessions", `{"user_id":"42"}`, "", ""},
 	"listUserSessions":   {"/v1/orgs/acme/sessions?user_id=42", "", "", ""},

@@ -34,6 +34,8 @@ type Services struct {
 	Proofs       Proofs
 	Adjustments  Adjustments
 	Exports      Exports
+	Events       Events
+	EventReader  EventReader
 }
 
 // Orgs manages organizations; tenancy.Service does.
