@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/app/metering"
 	"gatehouse/store"
 )
 
@@ -514,6 +516,39 @@ func TestACallOfAFixedPrice(t *testing.T) {
 	}
 	if n := d.api.asked.Load(); n != 2 {
 		t.Errorf("the vendor was asked %d times", n)
+	}
+}
+
+// What a call took is told by model, and by whom within the organization the app
+// names; an organization's own key names nobody.
+func TestCallsAreToldApart(t *testing.T) {
+	d := newDesk(t, onSQLite(t), tells(10, 100))
+	d.call(openaiPath, plainCall, "X-Gatehouse-User: lena", "X-Gatehouse-Task: report")
+	d.call(openaiPath, strings.Replace(plainCall, "m-1", "m-2", 1), "X-Gatehouse-User: lena", "X-Gatehouse-Key: "+string(d.own.ID))
+	d.ask("POST", openaiPath, plainCall, bearer(d.own.Secret), "X-Gatehouse-User: ben")
+	d.apply(nil, d.ledger.Close(t.Context()))
+	for _, row := range []struct {
+		meter, group string
+		want         map[string]int64
+	}{
+		{"cost", "model", map[string]int64{"m-1": 420, "m-2": 210}},
+		{"tokens_output", "user", map[string]int64{"lena": 200, "": 100}},
+		{"tokens_input", "task", map[string]int64{"report": 10, "": 20}},
+		{"cost", "key", map[string]int64{"": 210, string(d.own.ID): 420}},
+	} {
+		report, err := metering.Reports{Store: d.blocks.BlockStore.(*store.Ledger)}.Meter(t.Context(), system, app.MeterQuery{Org: d.org.ID,
+			Meter: row.meter, Group: []string{row.group}, Since: noon.Add(-time.Hour), Until: noon.Add(time.Hour)})
+		d.apply(report, err)
+		got := map[string]int64{}
+		for _, r := range report.Rows {
+			got[r.Group[row.group]] += r.Value
+			if r.Estimated != 0 {
+				t.Errorf("%s by %s: %d estimated", row.meter, row.group, r.Estimated)
+			}
+		}
+		if !maps.Equal(got, row.want) {
+			t.Errorf("%s by %s: %v, want %v", row.meter, row.group, got, row.want)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/app/metering"
 	"gatehouse/app/quota"
 	"gatehouse/web/gateway/tokens"
 )
@@ -55,7 +56,7 @@ func (p *paidCall) prepare() (*http.Request, error) {
 	request := x.toVendor()
 	x.out.Drain = drainCall
 	if x.route.Egress.API == app.EgressHTTP {
-		p.dims = dimensions(p.attributes)
+		p.dims = metering.Dims(p.attributes)
 		p.bounded, p.money = true, x.route.Cost
 		return request, nil
 	}
@@ -66,10 +67,8 @@ func (p *paidCall) prepare() (*http.Request, error) {
 	if p.call, err = tokens.Inspect(x.route.Egress.API, x.out.Path, p.body); err != nil {
 		return nil, err
 	}
-	if p.call.Model != "" {
-		p.attributes["model"] = cutDimension(p.call.Model)
-	}
-	p.dims = dimensions(p.attributes)
+	p.attributes["model"] = p.call.Model
+	p.dims = metering.Dims(p.attributes)
 	p.weigh()
 	x.out.Filter = p.answer
 	return request, p.mayPass()

@@ -3,10 +3,8 @@ package gateway
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"gatehouse/app"
 	"gatehouse/app/keys"
@@ -115,33 +113,8 @@ func attributes(h http.Header, c *credential) map[string]string {
 	}
 	for dim, name := range map[string]string{"user": HeaderUser, "task": HeaderTask} {
 		if values := h[name]; len(values) == 1 && values[0] != "" {
-			dims[dim] = cutDimension(values[0])
+			dims[dim] = values[0]
 		}
 	}
 	return dims
-}
-
-// cutDimension keeps a dimension's value within its bound, and readable.
-func cutDimension(value string) string {
-	value = strings.ToValidUTF8(value, "\ufffd")
-	if len(value) <= app.MaxDimensionLength {
-		return value
-	}
-	end := app.MaxDimensionLength
-	for end > 0 && !utf8.RuneStart(value[end]) {
-		end--
-	}
-	return value[:end]
-}
-
-// dimensions is the text of a Use's dimensions.
-func dimensions(dims map[string]string) string {
-	if len(dims) == 0 {
-		return ""
-	}
-	text, err := json.Marshal(dims) // names sorted, no blanks
-	if err != nil {
-		return ""
-	}
-	return string(text)
 }
