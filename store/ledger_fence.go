@@ -177,11 +177,11 @@ func (t *tx) forgetReplica(replica int64) error {
 	return err
 }
 
-// living fails with ledger_fenced when the replica may count no more. In a
+// living fails with ledger_fenced when the replica ended or was taken over. In a
 // transaction that lends to it, it keeps others from taking it over meanwhile.
 func (t *tx) living(replica int64) error {
 	var fenced int64
-	err := t.row(`SELECT fenced_at FROM usage_replica WHERE id = $1`+t.keyShare(), replica).Scan(&fenced)
+	err := t.row(`SELECT fenced_at + closed_at FROM usage_replica WHERE id = $1`+t.keyShare(), replica).Scan(&fenced)
 	if errors.Is(err, sql.ErrNoRows) {
 		return app.NotFound("replica")
 	}

@@ -57,12 +57,9 @@ func (l *Ledger) Grant(ctx context.Context, replica int64, claims []app.QuotaCla
 // mayBorrow refuses a replica whose end was noted: a process that slept so
 // long that others settled what it left. Nobody would drop its lease again.
 func (t *tx) mayBorrow(replica int64) error {
-	var ended int
-	err := t.row(`SELECT COUNT(*) FROM usage_replica WHERE id = $1 AND closed_at <> 0`, replica).Scan(&ended)
-	if err == nil && ended > 0 {
-		return &app.Error{Kind: app.KindUnavailable, Code: "ledger_fenced",
-			Message: "This process was silent for so long that others have settled what it left; it may count no more.",
-			Advice:  "Restart it."}
+	err := t.living(replica)
+	if app.IsKind(err, app.KindNotFound) {
+		return nil // nobody has taken over what never was
 	}
 	return err
 }
