@@ -9,8 +9,20 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/app/margin"
 	"gatehouse/app/metering"
+	"gatehouse/app/quota"
 	"gatehouse/web/console"
+)
+
+// What the fakes stand for has the same shape.
+var (
+	_ console.Meters       = (*metering.Meters)(nil)
+	_ console.MeterUsage   = metering.Reports{}
+	_ console.Proofs       = (*metering.Verifier)(nil)
+	_ console.Quotas       = (*quota.Service)(nil)
+	_ console.Reservations = (*quota.Reservations)(nil)
+	_ console.Rates        = (*margin.Rates)(nil)
 )
 
 // fakeMeters are the built-in meters and two that read events.
@@ -213,19 +225,22 @@ func (f fakeReservations) List(context.Context, app.Actor, string, app.Page) (ou
 
 // fakeProofs answers the proof that a test gave it.
 type fakeProofs struct {
-	proof console.Proof
+	proof metering.Proof
+	at    time.Time
+	err   error
 	runs  int
 }
 
-func (f *fakeProofs) Last() console.Proof { return f.proof }
+func (f *fakeProofs) Last() (metering.Proof, time.Time, error) { return f.proof, f.at, f.err }
 
-func (f *fakeProofs) Now(context.Context, app.Actor) (console.Proof, error) {
+func (f *fakeProofs) Now(context.Context) (metering.Proof, error) {
 	f.runs++
-	return f.proof, nil
+	return f.proof, f.err
 }
 
 func (f *fakeProofs) held(at time.Time) {
-	f.proof = console.Proof{At: at.Add(-4 * time.Minute), Took: 2140 * time.Millisecond, Replicas: 2, Blocks: 48_211, Bytes: 391_000_000, Requests: 6_210_441, Outcomes: 6_210_402, Unknown: 39, Events: 184_002, Holds: 3}
+	f.at = at.Add(-4 * time.Minute)
+	f.proof = metering.Proof{Replicas: 2, Blocks: 48_211, Bytes: 391_000_000, Requests: 6_210_441, Outcomes: 6_210_402, Unknown: 39, Events: 184_002, Held: 3, Accounts: 1_204}
 }
 
 func (f *fakeProofs) broken(at time.Time) {
@@ -235,5 +250,5 @@ func (f *fakeProofs) broken(at time.Time) {
 }
 
 func (f *fakeProofs) unreadable(at time.Time) {
-	f.proof = console.Proof{At: at, Took: time.Second, Err: errors.New("disk I/O error")}
+	f.proof, f.at, f.err = metering.Proof{}, at, errors.New("disk I/O error")
 }

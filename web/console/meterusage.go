@@ -98,14 +98,10 @@ func (a meterAsk) query() app.MeterQuery {
 	return q
 }
 
-// perStep is the query cut into the ledger's steps, from which those of the
-// chart are folded: hours begin elsewhere where a zone is not whole hours from UTC.
+// perStep is the query cut into the chart's steps.
 func (a meterAsk) perStep() app.MeterQuery {
 	q := a.query()
 	q.Step = a.step
-	if a.step == app.StepHour && a.period.step() != time.Hour && additive(a.meter) {
-		q.Step = app.StepBucket
-	}
 	return q
 }
 
@@ -332,7 +328,8 @@ func meterEmpty(a meterAsk) ui.Empty {
   -H "Authorization: Bearer $GATEHOUSE_KEY" \
   -H "Content-Type: application/cloudevents+json" \
   -d '{"specversion": "1.0", "id": "1", "source": "app",
-       "type": "%s", "subject": "%s",
+       "type": "%s",
+       "subject": "%s",
        "data": {%s}}'`, a.meter.EventType, org, data)
 	return empty
 }

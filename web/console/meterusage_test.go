@@ -18,7 +18,7 @@ func TestAMetersUsageIsAskedForAsTheAddressSays(t *testing.T) {
 	path := ui.Org(org.Slug, "usage")
 	for _, row := range []struct{ query, step, group string }{
 		{"", "day", "key"}, {"&period=24h", "hour", "key"}, {"&period=24h&step=15m", "15m", "key"}, {"&period=year", "month", "key"}, {"&period=90d&step=15m", "day", "key"},
-		{"&group=model", "day", "model"}, {"&group=nonsense", "day", "key"}, {"&group=route&period=7d", "hour", "route"}, {"&period=24h&tz=Asia/Kathmandu", "15m", "key"},
+		{"&group=model", "day", "model"}, {"&group=nonsense", "day", "key"}, {"&group=route&period=7d", "hour", "route"}, {"&period=24h&tz=Asia/Kathmandu", "hour", "key"},
 	} {
 		s.meterUse.asked = nil
 		c.page(path + "?meter=" + app.MeterTokensOutput + row.query)

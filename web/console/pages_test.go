@@ -102,7 +102,7 @@ func TestAnUnprovenLedgerIsAccessible(t *testing.T) {
 	s.proofs.unreadable(s.now())
 	p.open(ui.PathLedger)
 	p.check("a ledger that cannot be read")
-	s.proofs.proof.At = time.Time{}
+	s.proofs.at = time.Time{}
 	p.open(ui.PathLedger)
 	p.check("a ledger that was never read")
 	p.clean()

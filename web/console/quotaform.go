@@ -72,7 +72,7 @@ func (s *site) quotaForm(v *visit, o app.Org, now app.QuotaOverride) (quotaFormV
 		Meter:  ui.Select{Name: "meter", Label: "Meter", Value: now.Meter},
 		Period: ui.Select{Name: "period", Label: "Period", Value: string(now.Period), Options: quotaPeriods, Hint: "Months and days begin in the time zone of the plan."},
 		Key:    ui.Select{Name: "key", Label: "Holds for", Value: string(now.Key), Options: []ui.Option{{Label: "The whole organization"}}},
-		Limit:  ui.Field{Name: "limit", Label: "Limit", Value: limitText(now.Quota), Optional: true, Autocomplete: "off", Max: 30, Hint: "In the meter's unit, such as 10,000; of the meter Cost in dollars, such as 7.50."},
+		Limit:  ui.Field{Name: "limit", Label: "Limit", Value: limitText(now.Quota), Optional: true, Autocomplete: "off", Max: 30, Hint: "In the meter's unit, such as 10,000; of the meter Cost in dollars, such as 7.50. Left empty with “No limit”."},
 		Mode: ui.Select{Name: "mode", Label: "At the limit", Value: string(now.Mode), Options: []ui.Option{
 			{Value: string(app.QuotaHard), Label: "Stop (hard)", Note: "answered 402"}, {Value: string(app.QuotaSoft), Label: "Go on (soft)", Note: "notices alone; suspended at 200 %"}}},
 		Grace:  ui.Field{Name: "grace", Label: "Grace", Value: strconv.FormatInt(now.Grace, 10), Optional: true, Autocomplete: "off", Max: 3, Hint: "Per cent beyond the limit that a hard quota lets pass, 0 to 100."},

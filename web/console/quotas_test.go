@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/app/metering"
 	"gatehouse/web/ui"
 )
 
@@ -49,7 +50,7 @@ func TestAQuotaIsSetAndRemovedWithoutScripts(t *testing.T) {
 		t.Fatalf("the form set %+v", got)
 	}
 	page := c.page(all)
-	for _, part := range []string{"of $1,007.50", "Override", "5 % beyond", "agreed", "84&nbsp;%", "340 more reserved", "At this pace exhausted", "rsv_01kb2r8m4x9cvt"} {
+	for _, part := range []string{"of $1,007.50", ">Override<", "5 % beyond", "agreed", "84&nbsp;%", "340 more reserved", "At this pace exhausted", "rsv_01kb2r8m4x9cvt"} {
 		if !strings.Contains(page, part) {
 			t.Errorf("the page lacks %q", part)
 		}
@@ -115,6 +116,14 @@ func TestTheLedgersPageIsGreenOnlyWhenItHeld(t *testing.T) {
 	if strings.Count(page, held) != 4 || !strings.Contains(page, "Not proven") || !strings.Contains(page, "What to do") || !strings.Contains(page, "block_damaged") {
 		t.Errorf("a broken ledger has %d marks", strings.Count(page, held))
 	}
+	for code, equation := range map[string]string{metering.FaultOutcomeUnmatched: "Each outcome", metering.FaultMeterDiffers: "Meters are", metering.FaultAccountDiffers: "Quotas are", metering.FaultAccountOverdrawn: "Quotas are",
+		metering.FaultHeldDiffers: "Quotas are", metering.FaultAnswersDiffer: "Answered requests", "something_else": "Nothing else"} {
+		s.proofs.proof.Faulty, s.proofs.proof.Faults = 1, []metering.Fault{{Code: code, Text: "x"}}
+		_, after, _ := strings.Cut(c.page(ui.PathLedger), equation)
+		if badge, _, _ := strings.Cut(after, "</tr>"); !strings.Contains(badge, "Broken, 1 fault") {
+			t.Errorf("%s does not break %q", code, equation)
+		}
+	}
 	s.proofs.proof.Faulty = 1000 // more than were kept: the others may be of any kind
 	if page := c.page(ui.PathLedger); strings.Contains(page, held) {
 		t.Error("an equation whose faults may have been left out is green")
@@ -123,7 +132,7 @@ func TestTheLedgersPageIsGreenOnlyWhenItHeld(t *testing.T) {
 	if page := c.page(ui.PathLedger); strings.Contains(page, held) || !strings.Contains(page, "disk I/O error") {
 		t.Error("a ledger that could not be read is green, or does not say why")
 	}
-	s.proofs.proof.At = time.Time{}
+	s.proofs.at = time.Time{}
 	if page := c.page(ui.PathLedger); strings.Contains(page, held) || !strings.Contains(page, "has not been read yet") {
 		t.Error("a ledger that was never read is green")
 	}

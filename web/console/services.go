@@ -95,23 +95,8 @@ type Reservations interface {
 
 // Proofs is the ledger's proof; metering.Verifier fills it.
 type Proofs interface {
-	Last() Proof // its At is zero before the first run ended
-	Now(ctx context.Context, actor app.Actor) (Proof, error)
-}
-
-// Proof is what reading the whole ledger found.
-type Proof struct {
-	At       time.Time // when it ended
-	Took     time.Duration
-	Err      error // why the ledger could not be read; nil: it was
-	Replicas int64
-	Blocks   int64
-	Bytes    int64 // of blocks
-	Requests int64
-	Outcomes int64
-	Unknown  int64 // requests without an outcome
-	Events   int64
-	Holds    int64 // worst cases that nothing has settled yet
-	Faulty   int64
-	Faults   []metering.Fault // the first of them
+	// Last is the last proof; at is when it ended, and zero before the first.
+	// The error says that the ledger could not be read.
+	Last() (proof metering.Proof, at time.Time, err error)
+	Now(ctx context.Context) (metering.Proof, error)
 }
