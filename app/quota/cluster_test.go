@@ -176,8 +176,8 @@ func cluster(t *testing.T, seed uint64) {
 	if err != nil {
 		t.Errorf("proof: %v %+v", err, proof)
 	}
-	if over := a.Spent - w.granted.Load(); over < 0 || over > goroutines*100 {
-		t.Errorf("%d more were spent than used: not the worst cases of those that the dead one held", over)
+	if over := a.Spent - w.granted.Load(); over < 0 || over > replicas*goroutines*100 { // a slow one counts as dead, too
+		t.Errorf("%d more were spent than used: not the worst cases of what the dead held", over)
 	}
 }
 

@@ -68,6 +68,7 @@ func (n *node) flood(t *testing.T, line *quota.Line, w *truth, goroutines int, s
 					refused = 0
 				case codeOf(err) == "quota_exhausted":
 					refused++
+				case app.IsKind(err, app.KindUnavailable): // of a database that is slow
 				default:
 					t.Errorf("request: %v", err)
 					return
@@ -188,6 +189,9 @@ func reserveAll(t *testing.T, desk *quota.Reservations, w *truth, random *rand.R
 		r, err := desk.Reserve(t.Context(), itsKey, quota.NewReservation{Meter: "tokens", Amount: amount})
 		if codeOf(err) == "quota_exhausted" {
 			return
+		}
+		if app.IsKind(err, app.KindUnavailable) {
+			continue
 		}
 		if err != nil {
 			t.Errorf("reserve: %v", err)
