@@ -13,6 +13,7 @@ type Stats struct {
 	Blocks    int64         // committed by this run; the last one's seq
 	Requests  int64         // committed by this run
 	Outcomes  int64         // committed by this run
+	Events    int64         // committed by this run
 	Bytes     int64         // of blocks, committed by this run
 	Refused   int64         // requests that the ledger could not take
 	Pending   int           // requests that wait for the next commit
@@ -28,7 +29,7 @@ type Stats struct {
 
 // counters collect Stats.
 type counters struct {
-	blocks, requests, outcomes, bytes, refused, batch, commits, appliedSeq atomic.Int64
+	blocks, requests, outcomes, events, bytes, refused, batch, commits, appliedSeq atomic.Int64
 
 	mu           sync.Mutex
 	stalledSince time.Time
@@ -41,7 +42,7 @@ type counters struct {
 func (l *Ledger) Stats() Stats {
 	c := &l.stats
 	s := Stats{Replica: l.replica.ID, Sync: l.o.Sync, Blocks: c.blocks.Load(), Requests: c.requests.Load(),
-		Outcomes: c.outcomes.Load(), Bytes: c.bytes.Load(), Refused: c.refused.Load(), LastBatch: c.batch.Load(),
+		Outcomes: c.outcomes.Load(), Events: c.events.Load(), Bytes: c.bytes.Load(), Refused: c.refused.Load(), LastBatch: c.batch.Load(),
 		Commits: time.Duration(c.commits.Load()), Applied: c.appliedSeq.Load()}
 	l.mu.Lock()
 	s.Pending = len(l.intents)
@@ -75,6 +76,7 @@ func (c *counters) committed(b *Block, bytes int, took time.Duration) {
 	c.blocks.Store(b.Seq)
 	c.requests.Add(int64(len(b.Intents)))
 	c.outcomes.Add(int64(len(b.Settles)))
+	c.events.Add(int64(len(b.Events)))
 	c.bytes.Add(int64(bytes))
 	c.batch.Store(int64(len(b.Intents)))
 	c.commits.Add(int64(took))

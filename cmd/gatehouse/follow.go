@@ -27,6 +27,9 @@ func (p *Program) changed(c app.Change) error {
 	if err == nil && c.Noun == "signing_key" {
 		err = p.tokens.Reload(ctx)
 	}
+	if err == nil {
+		err = p.usageChanged(ctx, c.Noun)
+	}
 	if err != nil {
 		return fmt.Errorf("take in the change of %s %s: %w", c.Noun, c.ID, err)
 	}
@@ -111,6 +114,11 @@ func (p *Program) catchUp(ctx context.Context) error {
 func (p *Program) beginAnew(ctx context.Context) (err error) {
 	if p.seen, err = p.store.LastChange(ctx); err != nil {
 		return err
+	}
+	for _, noun := range []string{"meter", "rate"} {
+		if err := p.usageChanged(ctx, noun); err != nil {
+			return err
+		}
 	}
 	return p.gateway.Refresh(ctx)
 }

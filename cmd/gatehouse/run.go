@@ -13,11 +13,9 @@ import (
 	"gatehouse/app/auth"
 	"gatehouse/app/keys"
 	"gatehouse/app/limit"
-	"gatehouse/app/metering"
 	"gatehouse/app/token"
 	"gatehouse/app/traffic"
 	embedredis "gatehouse/embed/redis"
-	"gatehouse/store"
 	"gatehouse/store/redis"
 	"gatehouse/web"
 	"gatehouse/web/gateway"
@@ -30,18 +28,17 @@ import (
 // tests open one, run it, and close it.
 type Program struct {
 	*installation
+	usageParts
 	log     *slog.Logger
 	now     func() time.Time
 	started time.Time
 	replica string // this run's name among replicas
 
 	sealer       *app.Sealer
-	ledgerStore  *store.Ledger
 	redis        *redis.Client
 	embedded     *embedredis.Server // nil: Redis is configured
 	limits       limit.Authority
 	slots        limit.Slots
-	ledger       *metering.Ledger
 	recorder     *traffic.Recorder
 	view         *traffic.View
 	touch        *keys.Touch
@@ -97,7 +94,7 @@ func Open(ctx context.Context, config *Config, o programOptions) (p *Program, er
 	}
 	p.onClose("store", func(context.Context) error { return p.store.Close() })
 	for _, open := range []func(context.Context) error{p.openSecrets, p.openRedis, p.openLimits, p.openLedger,
-		p.openIdentity, p.openTraffic, p.openTracing, p.openGateway, p.openServer} {
+		p.openQuotas, p.openEvents, p.openExports, p.openIdentity, p.openTraffic, p.openTracing, p.openGateway, p.openServer} {
 		if err := open(ctx); err != nil {
 			return p, err
 		}
@@ -142,7 +139,7 @@ func (p *Program) Run(ctx, force context.Context) error {
 
 // workers run beside the servers until they have drained.
 func (p *Program) workers() []func(context.Context) {
-	return []func(context.Context){
+	return append(p.usageWorkers(),
 		p.followChanges,
 		p.followNotices,
 		p.tokens.Run,
@@ -150,7 +147,7 @@ func (p *Program) workers() []func(context.Context) {
 		func(ctx context.Context) { p.touch.Run(ctx, p.log) },
 		p.tickTraffic,
 		p.auth.Run,
-	}
+	)
 }
 
 const trafficSaveEvery = 10 * time.Second

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/app/export"
+	"gatehouse/app/metering"
 	"gatehouse/embed/docs"
 	"gatehouse/web/api"
 	"gatehouse/web/console"
@@ -86,7 +88,10 @@ func profiles(mux *http.ServeMux) {
 func (p *Program) api(readiness *wellknown.Readiness) *api.API {
 	return api.New(api.Options{
 		Services: api.Services{Orgs: p.orgs, OrgKeys: p.keys, Plans: p.plans, Routing: p.routes, Usage: p.usage,
-			Sessions: p.auth, Traffic: p.view, System: systemView{p, readiness}, Identities: p.store},
+			Sessions: p.auth, Traffic: p.view, System: systemView{p, readiness}, Identities: p.store,
+			Meters: p.meterSet, Quotas: p.quotaDesk, Reservations: p.reservations, Rates: p.rates, Proofs: p.verifier,
+			Adjustments: metering.Adjuster{Ledger: p.ledger, Meters: p.meterSet, Draws: drawsOf(p.quotas)},
+			Exports:     &export.Service{Source: metering.Exporter{Store: p.ledgerStore}}, Events: p.events, EventReader: p.meterSet},
 		Keys: p.keys, Touches: p.touch, Idempotency: p.store, Sealer: p.sealer, Address: p.address,
 		Respond: p.responder("api"), Now: p.now, Version: version, Extra: admissionCalls(),
 	})
@@ -113,6 +118,7 @@ func (p *Program) apiHandler(management http.Handler) http.Handler {
 
 func (p *Program) consolePages(readiness *wellknown.Readiness, assets *static.Assets) *console.Console {
 	return &console.Console{Orgs: p.orgs, Keys: p.keys, Plans: p.plans, Routing: p.routes, Usage: p.usage, Traffic: p.view,
+		Meters: p.meterSet, MeterUsage: p.usage, Quotas: p.quotaDesk, Reservations: p.reservations, Proofs: p.verifier, Rates: p.rates,
 		Limits: p.limits, InFlight: p.gateway.InFlight, Upstreams: p.upstreamHealth,
 		Checks:   func(ctx context.Context) []console.Check { return consoleChecks(readiness.Results(ctx)) },
 		Accounts: p.auth, Client: p.address, Sealer: p.sealer, Asset: assets.URL, About: p.about(),

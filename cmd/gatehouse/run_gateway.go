@@ -53,7 +53,8 @@ func (p *Program) openGateway(ctx context.Context) (err error) {
 		p.onClose("access log", func(context.Context) error { p.access.Close(); return nil })
 	}
 	limits := p.config.Limits
-	p.gateway = gateway.New(gateway.Options{Directory: p.store, Limits: p.limits, Addresses: p.addresses(), Slots: p.slots,
+	p.gateway = gateway.New(gateway.Options{Directory: p.store, Quotas: p.quotas, Overrides: p.store, Meters: p.meterSet,
+		Rates: p.rates, Secrets: p.sealer, Limits: p.limits, Addresses: p.addresses(), Slots: p.slots,
 		Sockets: gateway.SocketCaps{PerAddress: limits.WebSockets.PerAddress, Total: limits.WebSockets.Total},
 		Ledger:  p.ledger, Traffic: p.recorder, Tokens: p.issuers, Sessions: p.auth, Assertions: p.tokens, Touches: p.touch,
 		Trusted: p.config.Gateway.TrustedProxies, Default: p.config.Upstream, XRateLimit: p.config.Gateway.XRateLimitHeaders,

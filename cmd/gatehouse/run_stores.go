@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"os"
-	"strconv"
 
 	"gatehouse/app"
 	"gatehouse/app/keys"
 	"gatehouse/app/limit"
-	"gatehouse/app/metering"
 	"gatehouse/app/token"
 	"gatehouse/app/traffic"
 	embedredis "gatehouse/embed/redis"
@@ -55,24 +52,6 @@ func (p *Program) openLimits(ctx context.Context) error {
 	p.limits = shared
 	p.onClose("rate limits", shared.Close)
 	return p.openSharedSlots(ctx)
-}
-
-// openLedger opens the durable count of requests.
-func (p *Program) openLedger(ctx context.Context) (err error) {
-	p.ledgerStore, err = store.OpenLedger(ctx, p.storeOptions())
-	if err != nil {
-		return err
-	}
-	p.onClose("ledger store", func(context.Context) error { return p.ledgerStore.Close() })
-	host, _ := os.Hostname() // for people alone
-	p.ledger, err = metering.Open(ctx, metering.Options{Store: p.ledgerStore, Node: host + ":" + strconv.Itoa(os.Getpid()),
-		Sync: p.config.Ledger.Sync, MaxDelay: p.config.Ledger.MaxDelay, Now: p.now, Log: p.log})
-	if err != nil {
-		return err
-	}
-	p.onClose("ledger", p.ledger.Close)
-	p.usage = &metering.Reports{Store: p.ledgerStore}
-	return nil
 }
 
 func (p *Program) storeOptions() store.Options {
