@@ -32,8 +32,6 @@ func (a Adjuster) Adjust(ctx context.Context, actor app.Actor, c app.Adjustment)
 	if wrong := checkAdjustment(c, meter); len(wrong) > 0 {
 		return app.InvalidFields(wrong)
 	}
-	// Durations are summed in microseconds where requests are; a correction of
-	// them would be of another unit.
 	pending := pendingAdjust{Adjustment: c, by: actor.String()}
 	if a.Draws != nil {
 		if pending.draws, err = a.Draws(ctx, c.Org, c.Key, c.Meter, c.At, c.Value); err != nil {
@@ -49,6 +47,7 @@ func checkAdjustment(c app.Adjustment, m app.Meter) (wrong []app.FieldError) {
 	if c.Org == "" {
 		add("org_id", "must name an organization")
 	}
+	// The gate sums durations in microseconds: a correction would be of another unit.
 	if m.Aggregation != app.AggregationSum && m.Aggregation != app.AggregationCount || m.Slug == app.MeterDuration {
 		add("meter", "must be one that counts or sums, and not the duration of requests")
 	}
