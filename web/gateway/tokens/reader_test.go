@@ -455,14 +455,13 @@ func FuzzReader(f *testing.F) {
 
 func BenchmarkReader(b *testing.B) {
 	c := records[0]
-	raw := c.raw(b)
-	events := anEvent.FindAll(bytes.Repeat(raw[:bytes.Index(raw, []byte(`data: {"id"`))+600], 1), -1)
-	stream := bytes.Repeat(events[1], 1000)
+	event := anEvent.FindAll(c.raw(b), -1)[1]
+	stream := bytes.Repeat(event, 1000)
 	b.SetBytes(int64(len(stream)))
 	for b.Loop() {
 		r := c.reader(false, "")
-		for rest := stream; len(rest) > 0; rest = rest[len(events[1]):] {
-			r.Write(rest[:len(events[1])])
+		for rest := stream; len(rest) > 0; rest = rest[len(event):] {
+			r.Write(rest[:len(event)])
 		}
 	}
 }
