@@ -58,7 +58,7 @@ func (c *cli) adjust(call call, f adjustFlags) error {
 	if call.config.Database.URL == "" { // another process's ledger would be taken for a dead one's
 		unlock, err := lockDataDir(call.config)
 		if err != nil {
-			return err
+			return besideServer(err)
 		}
 		defer unlock()
 	}
@@ -66,6 +66,16 @@ func (c *cli) adjust(call call, f adjustFlags) error {
 		return err
 	}
 	return c.show(correction, func(t *table) { t.row("Corrected.") })
+}
+
+// besideServer says how to correct usage while a server runs.
+func besideServer(err error) error {
+	e := *app.AsError(err)
+	if e.Kind == app.KindConflict {
+		e.Message = "A server runs on this data directory, and it alone writes its ledger."
+		e.Advice = "Send the correction to it: POST /v1/usage/adjustments. Or stop it first."
+	}
+	return &e
 }
 
 func (c *cli) correction(call call, f adjustFlags) (a app.Adjustment, org app.Org, err error) {

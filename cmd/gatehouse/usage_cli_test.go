@@ -68,6 +68,12 @@ func TestUsageIsCorrectedReportedAndProven(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, "+05:30,'=cmd|calc,7,0\r\n") {
 		t.Errorf("a formula is harmless: %d %q", code, out)
 	}
+	unlock, err := lockDataDir(&Config{DataDir: x.args[1]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.refused(exitConflict, "POST /v1/usage/adjustments", "usage", "adjust", "--org", "acme", "--meter", "cost", "--value", "$1", "--reason", "x", "--yes")
+	unlock()
 	x.refused(exitInvalid, "exclude", "usage", "report", "--meter", "cost", "--csv", "--json")
 	var proof proofDocument
 	if x.do(&proof, "usage", "verify"); !proof.OK || proof.Corrected != 1 {

@@ -27,6 +27,11 @@ type Verification struct {
 	Outcomes int64            `json:"outcomes" doc:"Requests whose outcome is known"`
 	Unknown  int64            `json:"unknown" doc:"Requests without an outcome: under way, or cut off by a crash"`
 	Buckets  int64            `json:"buckets" doc:"Sums of 15 minutes that equal the sum of their records"`
+	Sums     int64            `json:"quantities" doc:"The same of meters"`
+	Events   int64            `json:"events" doc:"Events that the app reported, and reservations that were settled"`
+	Adjusts  int64            `json:"corrections" doc:"Corrections by operators"`
+	Accounts int64            `json:"accounts" doc:"Accounts of quotas that equal what was drawn on them"`
+	Held     int64            `json:"held" doc:"Requests whose worst case is not settled yet"`
 	Faulty   int64            `json:"faulty" doc:"Contradictions found"`
 	Faults   []metering.Fault `json:"faults" doc:"The first of them"`
 }
@@ -34,7 +39,8 @@ type Verification struct {
 // verification is a proof as the API shows it.
 func verification(p metering.Proof, at time.Time, err error) Verification {
 	v := Verification{At: at, OK: err == nil && !at.IsZero() && p.OK(), Replicas: p.Replicas, Blocks: p.Blocks, Requests: p.Requests,
-		Outcomes: p.Outcomes, Unknown: p.Unknown, Buckets: p.Buckets, Faulty: p.Faulty, Faults: notNull(p.Faults)}
+		Outcomes: p.Outcomes, Unknown: p.Unknown, Buckets: p.Buckets,
+		Sums: p.Quantities, Events: p.Events, Adjusts: p.Corrected, Accounts: p.Accounts, Held: p.Held, Faulty: p.Faulty, Faults: notNull(p.Faults)}
 	if err != nil {
 		v.Error = "The ledger could not be read; the log has the cause."
 	}
