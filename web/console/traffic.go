@@ -279,6 +279,13 @@ func credentialOf(u app.Upstream) string {
 	return text
 }
 
+func credentialRow(u app.Upstream) capRow {
+	if u.Credential == nil {
+		return capRow{What: "Credential", Value: "The caller's"}
+	}
+	return capRow{What: "Credential", Value: credentialOf(u), Note: "in place of the caller's; kept sealed"}
+}
+
 func orNumber(n, none int64) int64 {
 	if n == 0 {
 		return none
@@ -328,7 +335,7 @@ func (s *site) upstreamPage(v *visit) error {
 		most = ui.Count(u.MaxConnections) + " per address"
 	}
 	view.Groups = []factGroup{{"Connections", []capRow{{What: "Protocol", Value: card.Protocol}, {What: "Host header", Value: orText(u.HostHeader, "The client's")},
-		{What: "Connect timeout", Value: connect}, {What: "Connections", Value: most}, {What: "Credential", Value: orText(credentialOf(u), "The caller's"), Note: "never shown"}}}, {"Health", []capRow{{What: "Check", Value: card.Check}, {What: "Used by", Value: s.usedBy(v, u.Name)}}}}
+		{What: "Connect timeout", Value: connect}, {What: "Connections", Value: most}, credentialRow(u)}}, {"Health", []capRow{{What: "Check", Value: card.Check}, {What: "Used by", Value: s.usedBy(v, u.Name)}}}}
 	return v.render(detailPage(view))
 }
 
