@@ -82,7 +82,7 @@ func (p *Program) openEvents(ctx context.Context) (err error) {
 		return err
 	}
 	p.onClose("events", p.events.Close)
-	p.reservations = &quota.Reservations{Store: p.ledgerStore, Engine: p.quotas, Events: p.events, Orgs: p.store, Now: p.now, Log: p.log}
+	p.reservations = &quota.Reservations{Store: p.ledgerStore, Engine: p.quotas, Events: p.events, Orgs: p.store, Meter: p.meter, Now: p.now, Log: p.log}
 	return nil
 }
 
@@ -95,9 +95,13 @@ func (p *Program) openExports(ctx context.Context) error {
 	if p.exporter = exporter; exporter != nil {
 		p.onClose("exports", func(context.Context) error { return place.Close() })
 	}
-	find := func(ctx context.Context, slug string) (app.Meter, error) { return p.meterSet.Find(ctx, system, slug) }
-	p.stripe, err = newStripe(ctx, p.config, p.ledgerStore, p.store, find, p.now, p.log)
+	p.stripe, err = newStripe(ctx, p.config, p.ledgerStore, p.store, p.meter, p.now, p.log)
 	return err
+}
+
+// meter finds a meter on behalf of the program itself.
+func (p *Program) meter(ctx context.Context, slug string) (app.Meter, error) {
+	return p.meterSet.Find(ctx, system, slug)
 }
 
 // system is who the program itself is.
