@@ -203,9 +203,29 @@ func TestWhoMayCallAPaidAPI(t *testing.T) {
 		t.Errorf("the other organization paid %d", other.Spent)
 	}
 	// Of the six that passed, two were the organization's own requests.
-	if n := d.spent("requests"); n != 2 {
-		t.Errorf("%d requests drawn, want 2: what the app calls is no traffic of its customer's", n)
+	if n, sum := d.spent("requests"), d.usage(d.org.ID); n != 2 || sum.Weight != 2 || sum.Requests != 6 {
+		t.Errorf("%d requests drawn, %d counted of weight %d, want 6 of weight 2: what the app calls is no traffic of its customer's", n, sum.Requests, sum.Weight)
 	}
+}
+
+// While an organization's only request is in flight, the app may call for it: or
+// the request could never end.
+func TestCallsHoldNoPlaceOfTheirOrganization(t *testing.T) {
+	d := newDesk(t, onSQLite(t), tells(1, 1), func(s *stage) { s.plan.InFlight = 1 })
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.try(t.Context(), "GET", "/held", http.NoBody, bearer(d.own.Secret))
+	}()
+	<-d.stage.app.entered
+	if got := d.call(openaiPath, plainCall); got.status != 200 {
+		t.Errorf("the app: %d %s", got.status, got.body)
+	}
+	if got := d.ask("POST", openaiPath, plainCall, bearer(d.own.Secret)); got.code() != "in_flight_limited" {
+		t.Errorf("the organization: %d %s", got.status, got.body)
+	}
+	d.stage.app.release <- struct{}{}
+	<-ended
 }
 
 // The vendor sees the operator's credential, and nothing of who calls.
