@@ -32,6 +32,7 @@ func TestReservations(t *testing.T) {
 		if refused.status != 402 || refused.code() != "quota_exhausted" || detail["limit"] != 100.0 || detail["reserved"] != 60.0 || detail["wanted"] != 41.0 {
 			t.Errorf("beyond the quota: %d %s", refused.status, refused.text)
 		}
+		foreign := h.must(201, "POST /v1/orgs/other/keys", `{"name":"k"}`).str("id")
 		path := "/v1/reservations/" + made.str("id")
 		for _, row := range []struct {
 			line, key, body string
@@ -49,6 +50,7 @@ func TestReservations(t *testing.T) {
 			{"GET /v1/reservations?org=acme", otherKey, "", 404, "not_found"},
 			{"GET /v1/meters/cost/usage?org=acme", otherKey, "", 404, "not_found"},
 			{"POST /v1/reservations", h.admin, `{"meter":"agent_minutes","amount":1}`, 400, "invalid_input"},
+			{"POST /v1/reservations", h.admin, `{"org":"acme","key_id":"` + foreign + `","meter":"agent_minutes","amount":1}`, 404, "not_found"},
 			{"GET /v1/quotas", h.admin, "", 400, "invalid_input"},
 			{"POST " + path + "/settle", acmeKey, `{"used":-1}`, 400, "invalid_input"},
 			{"POST " + path + "/extend", acmeKey, `{"more":41}`, 402, "quota_exhausted"},
