@@ -63,7 +63,7 @@ func (c *cli) usageCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.until, "until", "", "until when (default: now)")
 	cmd.Flags().StringVar(&f.step, "step", "", "a row for each 15m, 1h, 1d, … (default: one for the whole time)")
 	cmd.Flags().StringVar(&f.group, "group", "", "a row for each key, route or org")
-	cmd.AddCommand(c.usageReport(), c.usageVerify(), c.usageAdjust(), c.usageExport())
+	cmd.AddCommand(c.usageReport(), c.usageVerify(), c.usageAdjust(), c.usageExport(), c.usageImport())
 	return cmd
 }
 
