@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,8 @@ func (c *cli) demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Run everything with a sample app, customers and traffic, in a temporary folder",
 		Long: "Starts a sample app, the gate in front of it, organizations on every plan, and clients of different\n" +
-			"shapes: steady, bursty, over their limit, and a stranger with invented keys. Everything that the\n" +
+			"shapes: steady, bursty, over their limit, and a stranger with invented keys. Agents of the app call a\n" +
+			"stand-in for paid models, so that budgets fill up. Everything that the\n" +
 			"console shows was really requested. Ctrl-C ends it and removes the folder.",
 		Example: "  gatehouse demo\n  gatehouse demo --json",
 		Args:    takes(),
@@ -55,8 +57,10 @@ type stage struct {
 	cli     *cli
 	program *Program
 	sample  *http.Server
+	models  *http.Server
 	shown   demoDocument
 	clients []demo.Client
+	agents  demo.Agents
 }
 
 func (c *cli) demo(ctx context.Context, cmd *cobra.Command) (err error) {
@@ -66,11 +70,12 @@ func (c *cli) demo(ctx context.Context, cmd *cobra.Command) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	s := &stage{cli: c, shown: demoDocument{DataDir: filepath.Join(dir, "data")}}
-	upstream, err := s.startSample()
+	upstream, models, err := s.startUpstreams()
 	if err != nil {
 		return err
 	}
 	defer s.sample.Close()
+	defer s.models.Close()
 	config, err := s.config(cmd)
 	if err != nil {
 		return err
@@ -80,7 +85,7 @@ func (c *cli) demo(ctx context.Context, cmd *cobra.Command) (err error) {
 		return ignoreStop(ctx, err)
 	}
 	defer func() { err = errors.Join(err, s.program.Close()) }()
-	if err := s.furnish(ctx, upstream); err != nil {
+	if err := s.furnish(ctx, upstream, models); err != nil {
 		return ignoreStop(ctx, err)
 	}
 	return ignoreStop(ctx, s.play(ctx))
@@ -94,15 +99,26 @@ func ignoreStop(ctx context.Context, err error) error {
 	return err
 }
 
-// startSample starts the sample app on a free port.
-func (s *stage) startSample() (address string, err error) {
+// startUpstreams starts the sample app and the stand-in for paid models.
+func (s *stage) startUpstreams() (sample, models string, err error) {
+	if s.sample, sample, err = serveLocally(demo.App()); err != nil {
+		return "", "", err
+	}
+	if s.models, models, err = serveLocally(demo.Models()); err != nil {
+		s.sample.Close()
+	}
+	return sample, models, err
+}
+
+// serveLocally serves on a free port of this machine.
+func serveLocally(handler http.Handler) (server *http.Server, address string, err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
-	s.sample = &http.Server{Handler: demo.App(), ReadHeaderTimeout: 10 * time.Second}
-	go s.sample.Serve(listener)
-	return "http://" + listener.Addr().String(), nil
+	server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(listener)
+	return server, "http://" + listener.Addr().String(), nil
 }
 
 // config is what the demo runs on. The environment has no part in it, so that
@@ -158,7 +174,11 @@ func (s *stage) play(ctx context.Context) error {
 		s.show()
 		traffic := &demo.Traffic{Gateway: s.shown.GatewayURL, Clients: s.clients, Now: s.cli.now, Seed: 1,
 			HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+		s.agents.Gateway, s.agents.Console, s.agents.HTTP, s.agents.Seed = s.shown.GatewayURL, s.shown.ConsoleURL, traffic.HTTP, traffic.Seed
+		var working sync.WaitGroup
+		working.Go(func() { s.agents.Run(sending) })
 		traffic.Run(sending)
+		working.Wait()
 	}
 	stop()
 	<-ended
@@ -201,9 +221,10 @@ func (s *stage) show() {
 	}
 	curl := "curl -H \"Authorization: Bearer "
 	s.cli.say("%s", strings.Join([]string{
-		"", "  Gatehouse runs with a sample app, " + fmt.Sprint(len(demo.Customers())) + " organizations and their traffic.", "",
+		"", "  Gatehouse runs with a sample app, paid models, " + fmt.Sprint(len(demo.Customers())) + " organizations and their traffic.", "",
 		"  Console    " + s.shown.SignInURL, "             (signs you in once; all of it ends with Ctrl-C)", "",
 		"  Through the gate, as a customer:", "    " + curl + s.shown.APIKey + "\" " + s.shown.GatewayURL + "/v1/me", "",
+		"  Its budget, and what it used of it:", "    " + curl + s.shown.APIKey + "\" " + s.shown.ConsoleURL + "/v1/quotas", "",
 		"  The management API, as the operator:", "    " + curl + s.shown.AdminAPIKey + "\" " + s.shown.ConsoleURL + "/v1/orgs", ""}, "\n"))
 }
 

@@ -13,10 +13,10 @@ import (
 )
 
 // furnish puts routes, an operator, organizations and keys into the demo.
-func (s *stage) furnish(ctx context.Context, upstream string) error {
+func (s *stage) furnish(ctx context.Context, upstream, models string) error {
 	for _, part := range []func(context.Context) error{
-		func(ctx context.Context) error { return s.layRoutes(ctx, upstream) },
-		s.signIn, s.admit, s.invite,
+		func(ctx context.Context) error { return s.layRoutes(ctx, upstream, models) },
+		s.signIn, s.defineMeters, s.admit, s.invite,
 	} {
 		if err := part(ctx); err != nil {
 			return err
@@ -26,15 +26,22 @@ func (s *stage) furnish(ctx context.Context, upstream string) error {
 }
 
 // layRoutes shows what routes can do on the sample app.
-func (s *stage) layRoutes(ctx context.Context, upstream string) error {
+func (s *stage) layRoutes(ctx context.Context, upstream, models string) error {
+	paid := func(name, header, prefix string) app.Upstream {
+		return app.Upstream{Name: name, Addresses: []string{models}, AllowPrivate: true,
+			Credential: &app.Credential{Header: header, Prefix: prefix, Secret: "sk-demo-not-a-real-secret"}}
+	}
 	set := routing.Set{
-		Upstreams: []app.Upstream{{Name: "sample", Addresses: []string{upstream}, Health: &app.HealthCheck{Path: "/healthz"}}},
+		Upstreams: []app.Upstream{{Name: "sample", Addresses: []string{upstream}, Health: &app.HealthCheck{Path: "/healthz"}},
+			paid("anthropic", "x-api-key", ""), paid("openai", "Authorization", "Bearer ")},
 		Routes: []app.Route{
 			{Name: "app", PathPrefix: "/", Upstream: "sample", Closed: []string{"/internal"}},
 			{Name: "documents", PathPrefix: "/v1/documents", Upstream: "sample",
 				Headers: app.Edits{Set: map[string]string{"X-Plan": "${org.plan}"}}},
 			{Name: "slow", PathPrefix: "/v1/slow", Upstream: "sample", Weight: 2,
 				RateLimits: []app.RateLimit{{Name: "slow", Requests: 600, Window: app.Duration(minute)}}},
+			{Name: "anthropic", PathPrefix: "/egress/anthropic", StripPrefix: "/egress/anthropic", Upstream: "anthropic", Egress: &app.Egress{API: app.EgressAnthropic}},
+			{Name: "openai", PathPrefix: "/egress/openai", StripPrefix: "/egress/openai", Upstream: "openai", Egress: &app.Egress{API: app.EgressOpenAI}},
 			{Name: "health", PathPrefix: "/healthz", Upstream: "sample", Auth: []app.AuthMode{app.AuthNone}},
 		},
 	}
@@ -48,10 +55,25 @@ func (s *stage) claim(ctx context.Context, email, password string) error {
 	return err
 }
 
-// admit makes the operator's key for the management API.
+// defineMeters counts what only the sample app knows.
+func (s *stage) defineMeters(ctx context.Context) error {
+	_, err := s.program.meterSet.Apply(ctx, s.cli.actor(), []app.Meter{
+		{Slug: "documents", Name: "Documents", Unit: "document", Aggregation: app.AggregationCount, EventType: "document.created", Dimensions: []string{"format"}},
+		{Slug: "pages", Name: "Pages", Unit: "page", Aggregation: app.AggregationSum, EventType: "document.created", Value: "pages", Dimensions: []string{"format"}},
+	})
+	return err
+}
+
+// admit makes the operator's keys: for the management API, and for the sample
+// app's own calls.
 func (s *stage) admit(ctx context.Context) error {
 	minted, err := s.program.keys.Mint(ctx, s.cli.actor(), keys.New{Name: "demo", Scopes: []string{"*"}})
+	if err != nil {
+		return err
+	}
 	s.shown.AdminAPIKey = minted.Secret
+	own, err := s.program.keys.Mint(ctx, s.cli.actor(), keys.New{Name: "sample app", Scopes: []string{"egress", "events:write", "reservations:write"}})
+	s.agents.Key = own.Secret
 	return err
 }
 
@@ -72,6 +94,7 @@ func (s *stage) invite(ctx context.Context) error {
 				return err
 			}
 		}
+		s.agents.Orgs = append(s.agents.Orgs, demo.Worker{Org: string(org.ID), Rate: customer.Tasks()})
 		s.clients = append(s.clients, demo.Client{Customer: customer, Key: minted.Secret, Address: fmt.Sprintf("203.0.113.%d", i+1)})
 		if s.shown.APIKey == "" && customer.Plan == "pro" {
 			own, err := s.program.keys.Mint(ctx, s.cli.actor(), keys.New{Org: org.ID, Name: "your terminal"})
