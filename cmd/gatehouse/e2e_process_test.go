@@ -37,13 +37,27 @@ func (g *gate) spawnServe() *process {
 		g.t.Fatal(err)
 	}
 	go func() { p.ended <- p.cmd.Wait() }()
-	g.t.Cleanup(func() { p.cmd.Process.Kill() })
+	g.t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		if g.t.Failed() {
+			g.t.Logf("the process wrote:\n%s", p.output)
+		}
+	})
+	var last string
+	g.t.Cleanup(func() {
+		if g.t.Failed() {
+			g.t.Logf("readyz said last: %s", last)
+		}
+	})
 	g.await("the process is ready", func() bool {
 		answer, err := http.Get(g.console + "/readyz")
 		if err != nil {
+			last = err.Error()
 			return false
 		}
-		answer.Body.Close()
+		defer answer.Body.Close()
+		raw, _ := io.ReadAll(answer.Body)
+		last = string(raw)
 		return answer.StatusCode == http.StatusOK
 	})
 	return p

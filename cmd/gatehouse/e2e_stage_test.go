@@ -307,6 +307,11 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), runAsGatehouse+"=1")
+	for _, pair := range os.Environ() {
+		if !strings.HasPrefix(pair, "GATEHOUSE_") { // what is set for the test is no configuration
+			cmd.Env = append(cmd.Env, pair)
+		}
+	}
+	cmd.Env = append(cmd.Env, runAsGatehouse+"=1")
 	return cmd
 }
