@@ -69,9 +69,7 @@ func (l *Line) withoutAnswer(ms int64, now time.Time, h *Hold, needs []Need, err
 // copied keeps the caller's list on its stack, which slices.Clone does not.
 func copied(needs []Need) []Need {
 	list := make([]Need, len(needs))
-	for i, n := range needs {
-		list[i] = n
-	}
+	copy(list, needs)
 	return list
 }
 

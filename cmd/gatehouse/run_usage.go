@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"gatehouse/app"
-	"gatehouse/app/export"
 	"gatehouse/app/metering"
 	"gatehouse/app/quota"
 	"gatehouse/store"
@@ -24,9 +23,8 @@ type usageParts struct {
 	quotas       *quota.Engine
 	quotaDesk    *quota.Service
 	reservations *quota.Reservations
-	exporter     *export.Exporter // nil: export.to is not set
-	stripe       *export.Stripe   // nil: stripe.secret_key is not set
-	replicas     atomic.Int64     // that share the quotas, at the last look
+	exports      []func(context.Context) // send usage elsewhere, where that is configured
+	replicas     atomic.Int64            // that share the quotas, at the last look
 }
 
 // node names this process for people.
@@ -87,15 +85,8 @@ func (p *Program) openEvents(ctx context.Context) (err error) {
 }
 
 // openExports opens what sends usage elsewhere, where that is configured.
-func (p *Program) openExports(ctx context.Context) error {
-	exporter, place, err := newExporter(p.config, p.ledgerStore, p.now, p.log)
-	if err != nil {
-		return err
-	}
-	if p.exporter = exporter; exporter != nil {
-		p.onClose("exports", func(context.Context) error { return place.Close() })
-	}
-	p.stripe, err = newStripe(ctx, p.config, p.ledgerStore, p.store, p.meter, p.now, p.log)
+func (p *Program) openExports(ctx context.Context) (err error) {
+	p.exports, err = p.exportWorkers(ctx, p.meter)
 	return err
 }
 
@@ -109,14 +100,7 @@ var system = app.Actor{Kind: app.ActorSystem}
 
 // usageWorkers run beside the servers.
 func (p *Program) usageWorkers() []func(context.Context) {
-	workers := []func(context.Context){p.verifier.Run, p.quotas.Run, p.reservations.Run, p.countReplicas}
-	if p.exporter != nil {
-		workers = append(workers, p.exporter.Run)
-	}
-	if p.stripe != nil {
-		workers = append(workers, p.stripe.Run)
-	}
-	return workers
+	return append([]func(context.Context){p.verifier.Run, p.quotas.Run, p.reservations.Run, p.countReplicas}, p.exports...)
 }
 
 // countReplicas follows how many processes share the quotas.

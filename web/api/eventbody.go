@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/binary"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -39,10 +41,14 @@ type readEvent struct {
 }
 
 // hash tells events of one id apart: it is of all that the event says, and not
-// of blanks.
+// of blanks, nor of how it names its organization, which is part of the id.
 func (e *readEvent) hash() (short [8]byte) {
+	subject := ""
+	if e.Org != "" { // else it may be the organization
+		subject = e.Subject
+	}
 	var text []byte
-	for _, part := range []string{e.Type, e.Time, e.Org, e.Subject, e.Key} {
+	for _, part := range []string{e.Type, e.Time, subject, e.Key} {
 		text = append(binary.AppendUvarint(text, uint64(len(part))), part...)
 	}
 	var tight bytes.Buffer
@@ -64,6 +70,8 @@ func (e *readEvent) check() {
 		e.reason = "id must be set"
 	case e.Type == "":
 		e.reason = "type must be set"
+	case len(e.Key) > 100:
+		e.reason = "key must be the id of a key"
 	case len(e.Data) > 0 && string(e.Data) != "null" && e.Data[0] != '{':
 		e.reason = "data must be a JSON object"
 	default:
@@ -126,12 +134,22 @@ func eventsBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	default:
 		return nil, app.Invalid("Content-Encoding", "must be gzip or left out")
 	}
+	connection := http.NewResponseController(w)
+	// Not every writer has a connection; then nothing is slow either.
+	_ = connection.SetReadDeadline(time.Now().Add(eventsTimeout))
 	body, err := io.ReadAll(io.LimitReader(from, maxEventsBody+1))
-	var tooLarge *http.MaxBytesError
+	_ = connection.SetReadDeadline(time.Time{})
+	var (
+		tooLarge *http.MaxBytesError
+		corrupt  flate.CorruptInputError
+	)
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &app.Error{Kind: app.KindInvalid, Code: respond.CodeBodyTimeout,
+			Message: "The body did not arrive in time.", Advice: "Send it again, in smaller parts."}
 	case errors.As(err, &tooLarge) || len(body) > maxEventsBody:
 		return nil, respond.TooLarge(maxEventsBody)
-	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.As(err, &corrupt), errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, app.Invalid("body", "is cut or damaged")
 	}
 	return body, err

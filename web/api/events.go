@@ -15,6 +15,9 @@ const (
 	maxEvents      = 10_000
 	maxEventsBody  = 10 << 20 // bytes, before and after decompression
 	maxEventLength = 64 << 10 // bytes of one event
+
+	// eventsTimeout is how long a body may take: 10 MB at 350 KB/s.
+	eventsTimeout = 30 * time.Second
 )
 
 const aboutEvents = "CloudEvents 1.0: one (`application/cloudevents+json`, or binary with `ce-` headers), a batch " +
@@ -221,7 +224,8 @@ func refusedEvent(a EventAnswer) error {
 	return refusal
 }
 
-// binaryAttributes are the headers of an event whose body is its data.
+// binaryEvent reads an event whose attributes are headers and whose body is its
+// data.
 func binaryEvent(h http.Header) (plainEvent, bool) {
 	if h.Get("Ce-Specversion") == "" && h.Get("Ce-Id") == "" {
 		return plainEvent{}, false

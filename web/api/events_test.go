@@ -54,6 +54,8 @@ func TestEventsInEachForm(t *testing.T) {
 		{"another media type", `id=1`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"},
 		{"another coding", `[]`, []string{"Content-Encoding", "br"}, 400, "invalid_input"},
 		{"not compressed", `[]`, []string{"Content-Encoding", "gzip"}, 400, "invalid_input"},
+		{"damaged in the middle", zipped.String()[:15] + "\xff\xff\xff\xff" + zipped.String()[19:], []string{"Content-Encoding", "gzip"}, 400, "invalid_input"},
+		{"cut", zipped.String()[:20], []string{"Content-Encoding", "gzip"}, 400, "invalid_input"},
 		{"too many", `[` + strings.Repeat(`{"id":"1"},`, 10_000) + `{"id":"1"}]`, nil, 400, "invalid_input"},
 		{"too large", `[{"id":"` + strings.Repeat("x", 11<<20) + `"}]`, nil, 413, "body_too_large"},
 	} {
