@@ -180,6 +180,9 @@ func (e *Events) Applied() int64 { return e.chain.Stats().Applied }
 // Stats is the state of the chain; its Requests are none.
 func (e *Events) Stats() Stats { return e.chain.Stats() }
 
+// Fenced is as for a Ledger.
+func (e *Events) Fenced() bool { return e.chain.Fenced() }
+
 // Ready fails with ledger_unavailable while events are refused.
 func (e *Events) Ready() error { return e.chain.Ready() }
 

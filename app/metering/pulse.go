@@ -79,6 +79,10 @@ func (p *pulse) run(ctx context.Context, store PulseStore, replica int64, fenced
 // lent of quotas is its own. It is false a while before others take over.
 func (l *Ledger) Alive() bool { return l.pulse.alive() }
 
+// Fenced reports whether others have taken this ledger's chain over: it counts
+// nothing any more, and only another process can.
+func (l *Ledger) Fenced() bool { return l.pulse.gone.Load() }
+
 // fence ends the ledger: somebody has taken its chain over.
 func (l *Ledger) fence(cause error) {
 	l.pulse.gone.Store(true)

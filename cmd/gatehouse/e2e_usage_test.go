@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"gatehouse/store/storetest"
 )
 
@@ -136,6 +138,34 @@ func TestABudgetHoldsUnderAThousandCallers(t *testing.T) {
 		}
 		s.proven()
 	})
+}
+
+// TestAFencedProcessEnds fences a process that lives, as others would who took
+// it for dead: it must end, so that its supervisor starts it anew.
+func TestAFencedProcessEnds(t *testing.T) {
+	dsn := storetest.Postgres(t)
+	g := newGate(t, engine{"PostgreSQL", []string{"database.url=" + dsn, "redis.url=redis://" + storetest.Redis(t), "encryption_key=" + strings.Repeat("5a", 32)}})
+	if err := g.stop(); err != nil {
+		t.Fatal(err)
+	}
+	p := g.spawnServe()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "UPDATE main.usage_replica SET fenced_at = 1 WHERE closed_at = 0"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-p.ended:
+		if err == nil || !strings.Contains(p.output.String(), "may count no more") {
+			t.Errorf("it ended with %v:\n%s", err, p.output)
+		}
+	case <-time.After(patience):
+		t.Error("it still runs")
+	}
+	g.spawnServe() // and the next one is well
 }
 
 // TestABudgetHoldsOverReplicas lets four processes spend one budget while one

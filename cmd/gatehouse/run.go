@@ -124,16 +124,23 @@ func (p *Program) Close() error {
 }
 
 // Run serves until the context ends, then drains: open requests may finish
-// within the configured time. Cancel force to cut them short.
+// within the configured time. Cancel force to cut them short. It also ends,
+// with an error, when other replicas have taken this one for dead.
 func (p *Program) Run(ctx, force context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var workers sync.WaitGroup
 	for _, work := range p.workers() {
 		workers.Go(func() { work(working) })
 	}
+	workers.Go(func() { p.endWhenFenced(working, end) })
 	err := p.server.Run(ctx, force)
 	stop()
 	workers.Wait()
+	if cause := context.Cause(ctx); errors.Is(cause, errFenced) {
+		return cause
+	}
 	return err
 }
 

@@ -119,6 +119,29 @@ func (p *Program) countReplicas(ctx context.Context) {
 	}
 }
 
+// errFenced is why a program ends that others took for dead.
+var errFenced = &app.Error{Kind: app.KindUnavailable, Code: "ledger_fenced",
+	Message: "This process was silent for so long that other replicas have settled what it left; it may count no more.",
+	Advice:  "Start it again (a supervisor does), and look why it stood still."}
+
+// endWhenFenced ends the program when it may count no more: whoever supervises
+// it starts another.
+func (p *Program) endWhenFenced(ctx context.Context, end context.CancelCauseFunc) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if p.ledger.Fenced() || p.events.Fenced() {
+			end(errFenced)
+			return
+		}
+	}
+}
+
 // usageChanged takes in a change of what is counted and what it costs.
 func (p *Program) usageChanged(ctx context.Context, noun string) error {
 	switch noun {
