@@ -108,9 +108,17 @@ func TestARefusalSaysEverything(t *testing.T) {
 	want := app.QuotaDetail{Meter: "cost", Scope: "organization", Period: app.PeriodHour, Limit: 7_000_000, Wanted: 7_000_001,
 		ResetsAt: c.now().Add(time.Hour), UpgradeAt: "https://example.com/upgrade"}
 	if e.Kind != app.KindPayment || e.Code != "budget_exhausted" || *e.Quota != want || e.RetryAfter != time.Hour ||
-		e.Message != "The organization's budget of $7 an hour is exhausted." ||
+		e.Message != "The organization's budget of $7 an hour does not cover this, which may take $7.000001: $7 is left." ||
 		e.Advice != "Take less, wait for the next period at 2026-11-24T13:00:00Z, or get more at https://example.com/upgrade." {
 		t.Errorf("%v %+v %s", e, e.Quota, e.Advice)
+	}
+	line := book.Line("", app.MeterCost)
+	if err := line.Reserve(t.Context(), c.now(), &h, quota.Need{Meter: app.MeterCost, Amount: 7_000_000}); err != nil {
+		t.Fatal(err)
+	}
+	err = line.Reserve(t.Context(), c.now(), &quota.Hold{}, quota.Need{Meter: app.MeterCost, Amount: 1})
+	if e := app.AsError(err); e == nil || e.Message != "The organization's budget of $7 an hour is exhausted." {
+		t.Errorf("nothing is left: %v", e)
 	}
 }
 

@@ -26,12 +26,12 @@ func (s *slot) exhausted(b *balance, wanted int64, now time.Time) error {
 	if s.key != "" {
 		detail.Scope = "key"
 	}
-	e := &app.Error{Kind: app.KindPayment, Code: "quota_exhausted", Quota: detail,
-		Message: fmt.Sprintf("The %s's quota of %s %s is exhausted.", detail.Scope, amount(q.Meter, q.Limit), perPeriod(q.Period))}
+	e := &app.Error{Kind: app.KindPayment, Code: "quota_exhausted", Quota: detail}
+	noun := "quota"
 	if q.Meter == app.MeterCost {
-		e.Code = "budget_exhausted"
-		e.Message = fmt.Sprintf("The %s's budget of %s %s is exhausted.", detail.Scope, amount(q.Meter, q.Limit), perPeriod(q.Period))
+		e.Code, noun = "budget_exhausted", "budget"
 	}
+	e.Message = fmt.Sprintf("The %s's %s of %s %s %s.", detail.Scope, noun, amount(q.Meter, q.Limit), perPeriod(q.Period), s.lack(detail))
 	e.Advice = advice(detail.UpgradeAt, b.End)
 	if b.End != 0 {
 		detail.ResetsAt = time.UnixMilli(b.End).UTC()
@@ -40,6 +40,15 @@ func (s *slot) exhausted(b *balance, wanted int64, now time.Time) error {
 		}
 	}
 	return e
+}
+
+// lack says what is wrong: nothing is left, or less than what is wanted.
+func (s *slot) lack(d *app.QuotaDetail) string {
+	left := s.ceiling - d.Used - d.Reserved
+	if left <= 0 || d.Wanted <= left {
+		return "is exhausted"
+	}
+	return fmt.Sprintf("does not cover this, which may take %s: %s is left", amount(d.Meter, d.Wanted), amount(d.Meter, left))
 }
 
 func amount(meter string, n int64) string {
