@@ -32,6 +32,7 @@ func TestKillsLoseAndDoubleNothing(t *testing.T) {
 		if err := s.stop(); err != nil {
 			t.Fatal(err)
 		}
+		front, console := s.url, s.console // which start writes anew
 		var (
 			events               reporter
 			stop                 atomic.Bool
@@ -39,13 +40,13 @@ func TestKillsLoseAndDoubleNothing(t *testing.T) {
 			all                  sync.WaitGroup
 		)
 		for i := range 3 {
-			events.report(fmt.Sprintf("w%d", i), s.console, s.ownKey, s.org)
+			events.report(fmt.Sprintf("w%d", i), console, s.ownKey, s.org)
 		}
 		for range 8 {
 			all.Go(func() {
 				for !stop.Load() {
 					sent.Add(1)
-					if status, _ := send("GET", s.url+"/x", s.orgKey, ""); status == http.StatusOK {
+					if status, _ := send("GET", front+"/x", s.orgKey, ""); status == http.StatusOK {
 						answered.Add(1)
 					} else if status == 0 {
 						time.Sleep(10 * time.Millisecond)
@@ -54,7 +55,7 @@ func TestKillsLoseAndDoubleNothing(t *testing.T) {
 			})
 			all.Go(func() {
 				for !stop.Load() {
-					status, raw := s.think(s.url, 200)
+					status, raw := s.think(front, 200)
 					switch status {
 					case http.StatusOK:
 						paid.Add(1)

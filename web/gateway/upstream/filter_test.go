@@ -99,10 +99,11 @@ func TestFilter(t *testing.T) {
 							return &filter
 						}
 					}})
-				if row.request == "" {
-					row.request = get
+				request := row.request
+				if request == "" {
+					request = get
 				}
-				g := exchangeRaw(t, gate.address(), row.request)
+				g := exchangeRaw(t, gate.address(), request)
 				result := <-gate.done
 				if g.status != row.want.status || g.body != row.want.body || g.aborted != row.want.aborted || asked == row.none {
 					t.Errorf("got %d %q, aborted %t, asked %t", g.status, g.body, g.aborted, asked)
