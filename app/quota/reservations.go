@@ -144,7 +144,7 @@ func (s *Reservations) Reserve(ctx context.Context, actor app.Actor, n NewReserv
 	if err := passes(org); err != nil {
 		return app.Reservation{}, err
 	}
-	if err := s.checkMeter(ctx, n.Meter); err != nil {
+	if err := checkMeter(ctx, s.Meter, n.Meter); err != nil {
 		return app.Reservation{}, err
 	}
 	if actor.Kind == app.ActorKey && actor.OrgID != "" {
@@ -167,21 +167,6 @@ func (s *Reservations) Reserve(ctx context.Context, actor app.Actor, n NewReserv
 	return r, s.book(ctx, line, now, n.Amount, bookings, func() (loans []app.QuotaLoan, ok bool, err error) {
 		return s.Store.InsertReservation(ctx, r, bookings)
 	})
-}
-
-// checkMeter refuses a meter that does not exist, or does not add quantities up.
-func (s *Reservations) checkMeter(ctx context.Context, slug string) error {
-	if s.Meter == nil {
-		return nil
-	}
-	m, err := s.Meter(ctx, slug)
-	switch {
-	case app.IsKind(err, app.KindNotFound):
-		return app.Invalid("meter", "there is no meter %q", slug)
-	case err == nil && m.Aggregation != app.AggregationSum && m.Aggregation != app.AggregationCount:
-		return app.Invalid("meter", "%q does not add up: its aggregation is %s", slug, m.Aggregation)
-	}
-	return err
 }
 
 // passes refuses an organization whose traffic is stopped.

@@ -35,7 +35,8 @@ type Service struct {
 	States    StateStore
 	Orgs      Orgs
 	Books     func(ctx context.Context, org app.OrgID) (*Book, error)
-	Opening   func(ctx context.Context, a app.Account) (int64, error) // as Options.Opening; nil: nothing
+	Opening   func(ctx context.Context, a app.Account) (int64, error)   // as Options.Opening; nil: nothing
+	Meter     func(ctx context.Context, slug string) (app.Meter, error) // nil: every meter is known
 	Now       func() time.Time
 }
 
@@ -171,6 +172,11 @@ func (s *Service) Put(ctx context.Context, actor app.Actor, idOrSlug string, ove
 	}
 	if wrong := override.Check(); len(wrong) > 0 {
 		return app.QuotaOverride{}, app.InvalidFields(wrong)
+	}
+	if !override.Unlimited { // which takes a quota away, of whatever meter
+		if err := checkMeter(ctx, s.Meter, override.Meter); err != nil {
+			return app.QuotaOverride{}, err
+		}
 	}
 	override.Org, override.UpdatedBy = o.ID, actor.String()
 	override.UpdatedAt = s.Now().UTC().Truncate(time.Millisecond)

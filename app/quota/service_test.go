@@ -1,6 +1,7 @@
 package quota_test
 
 import (
+	"cmp"
 	"context"
 	"testing"
 	"time"
@@ -25,6 +26,13 @@ func TestQuotasAndOverrides(t *testing.T) {
 				overrides, err := s.QuotaOverrides(ctx, id)
 				return n.engine.Book(o, plan, overrides), err
 			}}
+		service.Meter = func(_ context.Context, slug string) (app.Meter, error) {
+			kinds := map[string]app.Aggregation{"visitors": app.AggregationUnique, "peak": app.AggregationMax}
+			if slug == "nothing" {
+				return app.Meter{}, app.NotFound("meter")
+			}
+			return app.Meter{Slug: slug, Aggregation: cmp.Or(kinds[slug], app.AggregationSum)}, nil
+		}
 		admin := app.Actor{Kind: app.ActorOperator, ID: "opr_1", Scopes: []string{"*"}}
 		own := app.Actor{Kind: app.ActorKey, OrgID: o.ID, ID: "key_1"}
 		for _, c := range []struct {
@@ -48,6 +56,11 @@ func TestQuotasAndOverrides(t *testing.T) {
 		if err != nil || len(list) != 2 || list[0].Used != 40 || !list[0].Hard ||
 			!list[0].ExhaustedAt.Equal(time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)) { // 4 a day from the 1st on
 			t.Fatalf("%+v %v", list, err)
+		}
+		for _, meter := range []string{"visitors", "peak", "nothing"} {
+			if _, err := service.Put(t.Context(), admin, "acme", app.QuotaOverride{Quota: monthly(meter, 1)}); codeOf(err) != "invalid_input" {
+				t.Errorf("a quota on %s: %v", meter, err)
+			}
 		}
 		heard := 0
 		s.OnChange(func(c app.Change) {

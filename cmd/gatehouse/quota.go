@@ -45,7 +45,10 @@ func (i *installation) openings(ledger *store.Ledger, now func() time.Time) func
 func (c *cli) quotaService(call call, ledger *store.Ledger) *quota.Service {
 	_, books := call.quotaEngine(ledger, c.now, func() int64 { return 0 })
 	return &quota.Service{Overrides: call.store, States: ledger, Orgs: call.store, Books: books,
-		Opening: call.openings(ledger, c.now), Now: c.now}
+		Opening: call.openings(ledger, c.now), Now: c.now,
+		Meter: func(ctx context.Context, slug string) (app.Meter, error) {
+			return call.meters().Find(ctx, system, slug)
+		}}
 }
 
 // withQuotas runs a command on the quotas of an installation.

@@ -62,7 +62,7 @@ func (p *Program) openQuotas(ctx context.Context) error {
 		Replicas: func() int { return int(p.replicas.Load()) }, Opening: opening, Books: books,
 		Suspender: p.orgs, OnNotice: p.noticed, UpgradeURL: p.config.Quota.UpgradeURL, Now: p.now, Log: p.log})
 	p.onClose("quotas", p.quotas.Close)
-	p.quotaDesk = &quota.Service{Overrides: p.store, States: p.ledgerStore, Orgs: p.store, Books: books, Opening: opening, Now: p.now}
+	p.quotaDesk = &quota.Service{Overrides: p.store, States: p.ledgerStore, Orgs: p.store, Books: books, Opening: opening, Meter: p.meter, Now: p.now}
 	return p.rates.Load(ctx)
 }
 
