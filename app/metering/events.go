@@ -174,9 +174,6 @@ func (e *Events) take() (list []*eventBatch) {
 	return list
 }
 
-// Applied is the last block of this chain that the buckets hold.
-func (e *Events) Applied() int64 { return e.chain.Stats().Applied }
-
 // Stats is the state of the chain; its Requests are none.
 func (e *Events) Stats() Stats { return e.chain.Stats() }
 
@@ -225,7 +222,7 @@ func (e *Events) forget() {
 	}
 }
 
-// place of one event among batches.
+// eventPlace is where one event stands among batches.
 type eventPlace struct {
 	batch *eventBatch
 	index int

@@ -7,11 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/app"
-	"gatehouse/app/margin"
 )
-
-// priceList manages what models cost.
-func (i *installation) priceList() *margin.Rates { return &margin.Rates{Store: i.store} }
 
 func (c *cli) rateCommand() *cobra.Command {
 	return group("rate", "List and change what models cost you", c.rateList(), c.rateApply(), c.rateDelete())
@@ -25,7 +21,7 @@ func (c *cli) rateList() *cobra.Command {
 		Example: "  gatehouse rate list --model claude\n  gatehouse rate list --json > rates.json",
 		Args:    takes(),
 		RunE: c.with(func(call call, _ []string) error {
-			all, err := call.priceList().List(call.ctx, c.actor())
+			all, err := call.rates.List(call.ctx, c.actor())
 			if err != nil {
 				return err
 			}
@@ -75,7 +71,7 @@ func (c *cli) rateApply() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			applied, err := call.priceList().Apply(call.ctx, c.actor(), readRates(documents))
+			applied, err := call.rates.Apply(call.ctx, c.actor(), readRates(documents))
 			if err != nil {
 				return err
 			}
@@ -101,7 +97,7 @@ func (c *cli) rateDelete() *cobra.Command {
 			if err := c.confirm(args[0], "This deletes the rate of "+args[0]+" from "+at.Format(time.RFC3339)+" on."); err != nil {
 				return err
 			}
-			if err := call.priceList().Delete(call.ctx, c.actor(), args[0], at); err != nil {
+			if err := call.rates.Delete(call.ctx, c.actor(), args[0], at); err != nil {
 				return err
 			}
 			applied := app.Applied{Removed: args}
