@@ -217,8 +217,8 @@ func (s *stage) caddy(p plan, upstream string, auth contestant) (*contestant, er
 }
 
 // benchPlans and benchRoutes make the whole pipeline work: two limits of the
-// plan, one of the route, one of the key (below), the places in flight,
-// identity headers and ledger.
+// plan, one of the route, one of the key (below), a hard quota of the plan and
+// one of the key, the places in flight, identity headers and ledger.
 const benchPlans = `plans:
   - slug: bench
     name: Bench
@@ -226,6 +226,8 @@ const benchPlans = `plans:
     rate_limits:
       - {name: hour, requests: 1_000_000_000, window: 1h}
       - {name: minute, requests: 900_000_000, window: 1m}
+    quotas:
+      - {meter: requests, limit: 1_000_000_000, period: month}
 `
 
 const benchRoutes = `upstreams:
@@ -279,7 +281,7 @@ func awaitReady(url string) error {
 
 // prepareGatehouse fills the installation through its command line.
 func (s *stage) prepareGatehouse(binary, data, upstream string) (key string, err error) {
-	var minted struct{ Key string }
+	var minted struct{ ID, Key string }
 	for _, step := range []struct {
 		stdin string
 		args  []string
@@ -290,16 +292,25 @@ func (s *stage) prepareGatehouse(binary, data, upstream string) (key string, err
 		{"", []string{"org", "create", "Bench", "--plan", "bench"}, nil},
 		{"", []string{"key", "create", "--org", "bench", "--name", "bench", "--rate-limit", "10000000/1s"}, &minted},
 	} {
-		cmd := exec.Command(binary, append(step.args, "--data-dir", data, "--json")...)
-		cmd.Stdin = bytes.NewBufferString(step.stdin)
-		cmd.Stderr = os.Stderr
-		out, err := cmd.Output()
-		if err == nil && step.to != nil {
-			err = json.Unmarshal(out, step.to)
-		}
-		if err != nil {
-			return "", fmt.Errorf("%v: %w", step.args, err)
+		if err := prepare(binary, data, step.stdin, step.args, step.to); err != nil {
+			return "", err
 		}
 	}
-	return minted.Key, nil
+	return minted.Key, prepare(binary, data, "", []string{"quota", "set", "--org", "bench", "--key", minted.ID,
+		"--meter", "requests", "--period", "day", "--limit", "1000000000"}, nil)
+}
+
+// prepare runs one command and reads what it answers.
+func prepare(binary, data, stdin string, args []string, to any) error {
+	cmd := exec.Command(binary, append(args, "--data-dir", data, "--json")...)
+	cmd.Stdin = bytes.NewBufferString(stdin)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err == nil && to != nil {
+		err = json.Unmarshal(out, to)
+	}
+	if err != nil {
+		return fmt.Errorf("%v: %w", args, err)
+	}
+	return nil
 }
