@@ -14,6 +14,7 @@ type Intent struct {
 	Key    KeyID   // empty: not identified by a key
 	Route  RouteID // the route's id, or its name when it comes from configuration
 	Weight int64
+	More   bool   // it is no request: it holds more for one that runs, at the time of that one
 	Hold   []Use  // worst cases of what only the outcome tells; Outcome.Uses replaces them
 	Uses   []Use  // what is known already
 	Draws  []Draw // on the accounts of quotas; copied, so the slice may be used again

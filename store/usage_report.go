@@ -73,7 +73,11 @@ func (t *tx) meterRange(r app.MeterRange, limit int, row func(app.MeterBucket) e
 			q.where(r.Meter) + ` AND count > 0) AS ranked WHERE place = 1 LIMIT ` + q.bind(limit)
 		return each(t, scan, text, q.args...)
 	}
-	text := q.head() + dims + `, CAST(SUM(count) AS BIGINT), CAST(SUM(sum) AS BIGINT), COALESCE(MAX(max) FILTER (WHERE count > 0), 0), 0, 0,
+	sum := "sum"
+	if r.Meter == app.MeterDuration { // uses are milliseconds, buckets microseconds
+		sum = "sum * 1000"
+	}
+	text := q.head() + dims + `, CAST(SUM(count) AS BIGINT), CAST(SUM(` + sum + `) AS BIGINT), COALESCE(MAX(max) FILTER (WHERE count > 0), 0), 0, 0,
 		CAST(SUM(estimated) AS BIGINT) FROM usage_meter` + q.where(r.Meter) + ` GROUP BY s, o, k, r, d LIMIT ` + q.bind(limit)
 	return each(t, scan, text, q.args...)
 }

@@ -31,7 +31,7 @@ const (
 
 // Kinds of record that each request has.
 const (
-	kindIntent = 1 // series uvarint, time varint, weight varint
+	kindIntent = 1 // series uvarint, time varint, weight varint (-1: it is no request)
 	kindSettle = 2 // series, blocks back, index: uvarints; bucket, status, bytes in, bytes out, µs: varints
 )
 
@@ -45,6 +45,9 @@ const (
 	maxMillis   = 1 << 58 // a time in Unix milliseconds, either way from 1970
 	maxDistance = 1 << 40 // buckets between two such times
 )
+
+// weightOfMore is the weight of an INTENT that is no request: app.Intent.More.
+const weightOfMore = -1
 
 // bucketMillis is app.BucketLength in Unix milliseconds.
 const bucketMillis = int64(app.BucketLength / 1e6)
@@ -64,6 +67,9 @@ type Intent struct {
 	At     int64 // Unix milliseconds
 	Weight int64
 }
+
+// More reports whether it holds more for a request that runs, and is none.
+func (r *Intent) More() bool { return r.Weight == weightOfMore }
 
 // Settle is the record of how a request ended. It repeats what it belongs to,
 // so that summing needs no other block.

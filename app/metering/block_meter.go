@@ -85,6 +85,14 @@ func (b *Block) records() int {
 	return len(b.Intents) + len(b.Settles) + len(b.Uses) + len(b.Holds) + len(b.Draws) + len(b.Events) + len(b.Adjusts)
 }
 
+// requests is how many of its intents are requests.
+func (b *Block) requests() (n int64) {
+	for i := range b.Intents {
+		n += int64(1 - bit(b.Intents[i].More()))
+	}
+	return n
+}
+
 // empty prepares the block for new contents, in the same memory.
 func (b *Block) empty() {
 	b.Series, b.Intents, b.Settles = b.Series[:0], b.Intents[:0], b.Settles[:0]

@@ -110,6 +110,7 @@ type request struct {
 	Series
 	bucket int64
 	held   bool // with a worst case
+	more   bool // of a request, and none itself
 }
 
 func (c *checker) fault(replica, seq int64, code, format string, args ...any) {
@@ -171,7 +172,10 @@ func (c *checker) contents(r *chain, seq int64, b *Block) {
 	}
 	for i := range b.Intents {
 		in := &b.Intents[i]
-		r.open[requestKey{seq, int64(i)}] = request{Series: b.Series[in.Series], bucket: app.BucketStart(in.At)}
+		r.open[requestKey{seq, int64(i)}] = request{Series: b.Series[in.Series], bucket: app.BucketStart(in.At), more: in.More()}
+		if in.More() {
+			c.proof.Requests--
+		}
 	}
 	for _, h := range b.Holds {
 		key := requestKey{seq, int64(h.Intent)}
@@ -197,6 +201,9 @@ func (c *checker) match(r *chain, seq int64, b *Block, s *Settle) {
 	key := requestKey{s.IntentSeq, s.Index}
 	in, found := r.open[key]
 	delete(r.open, key)
+	if found && in.more {
+		c.proof.Outcomes--
+	}
 	if found && in.Series == b.Series[s.Series] && in.bucket == s.Bucket || !found && r.unread(s.IntentSeq) {
 		return
 	}
@@ -234,7 +241,9 @@ func (c *checker) end() {
 	}
 	c.endMeters()
 	for _, r := range c.order {
-		c.proof.Unknown += int64(len(r.open))
+		for _, in := range r.open {
+			c.proof.Unknown += int64(1 - bit(in.more))
+		}
 		c.endReplica(r)
 		if r.Applied.Seq > r.last.Seq {
 			c.fault(r.ID, r.last.Seq+1, FaultBlockMissing, "the usage buckets know blocks up to %d, the chain ends at %d", r.Applied.Seq, r.last.Seq)

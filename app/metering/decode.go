@@ -66,7 +66,7 @@ func (b *Block) series(d *decoder) {
 func (b *Block) intents(d *decoder) {
 	for range d.items(3) {
 		r := Intent{Series: d.below(len(b.Series)), At: b.Base + d.signed(), Weight: d.signed()}
-		if r.At != millis(r.At) || r.Weight != between(0, r.Weight, maxWeight) {
+		if r.At != millis(r.At) || r.Weight != between(weightOfMore, r.Weight, maxWeight) {
 			d.fail(errShape)
 		}
 		b.Intents = append(b.Intents, r)

@@ -141,6 +141,9 @@ func recordID(replica, seq int64, kind app.ExportKind, index int64) string {
 func (x exportedBlock) requests() error {
 	for i := range x.Intents {
 		in := &x.Intents[i]
+		if in.More() { // what it took stands in its outcome
+			continue
+		}
 		r := x.record(app.ExportRequest, i, in.At)
 		s := &x.Series[in.Series]
 		r.Org, r.Key, r.Route = s.Org, s.Key, s.Route

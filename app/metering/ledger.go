@@ -188,6 +188,9 @@ func (l *Ledger) Begin(in app.Intent) Ticket {
 	}
 	t.group, t.index = l.open, int64(len(l.intents))
 	p := pendingIntent{series: t.series, at: t.at, weight: between(0, in.Weight, maxWeight)}
+	if in.More {
+		p.weight = weightOfMore
+	}
 	if len(in.Hold)+len(in.Uses)+len(in.Draws) > 0 {
 		p.load = l.with.add(in.Hold, in.Uses, in.Draws)
 	}

@@ -236,6 +236,9 @@ func (s *meterSet) tail(t *sums) error {
 		if start, ok := s.within(m.Start, m.Org, m.Key, m.Route); ok && m.Meter == s.q.Meter {
 			moved := *m
 			moved.Start = start
+			if m.Meter == app.MeterDuration { // uses are milliseconds, buckets microseconds
+				moved.Sum *= 1000
+			}
 			s.row(moved)
 		}
 	}

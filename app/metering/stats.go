@@ -74,7 +74,7 @@ func (l *Ledger) Ready() error {
 
 func (c *counters) committed(b *Block, bytes int, took time.Duration) {
 	c.blocks.Store(b.Seq)
-	c.requests.Add(int64(len(b.Intents)))
+	c.requests.Add(b.requests())
 	c.outcomes.Add(int64(len(b.Settles)))
 	c.events.Add(int64(len(b.Events)))
 	c.bytes.Add(int64(bytes))

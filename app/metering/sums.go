@@ -39,12 +39,15 @@ func newSums() *sums {
 }
 
 // fold adds what the block tells. An INTENT counts as unknown until its SETTLE
-// with a status.
+// with a status; one that holds more for a request is not counted.
 func (s *sums) fold(b *Block) {
 	s.last = slices.Grow(s.last[:0], len(b.Series))[:len(b.Series)]
 	clear(s.last)
 	for i := range b.Intents {
 		r := &b.Intents[i]
+		if r.More() {
+			continue
+		}
 		u := s.bucket(b, r.Series, app.BucketStart(r.At))
 		u.Requests++
 		u.Weight += r.Weight
