@@ -32,6 +32,12 @@ type Meter struct {
 	UpdatedAt   time.Time   `json:"updated_at,omitzero"`
 }
 
+// Adds reports whether quantities of the meter add up, so that a quota can
+// grant some of it.
+func (m Meter) Adds() bool {
+	return m.Aggregation == AggregationCount || m.Aggregation == AggregationSum
+}
+
 // Meters that the gate counts beside MeterRequests, MeterBytes and
 // MeterDuration, which routes name.
 const (

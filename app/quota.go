@@ -79,6 +79,18 @@ const (
 	MaxThresholds = 10
 )
 
+// CheckMeter says why there can be no quota on the meter, or nothing; known
+// tells whether the quota's meter exists.
+func (q Quota) CheckMeter(m Meter, known bool) string {
+	switch {
+	case !known:
+		return fmt.Sprintf("there is no meter %q: make it first, or correct the name", q.Meter)
+	case !m.Adds():
+		return fmt.Sprintf("%q does not add up: its aggregation is %s; name a meter that counts or sums", q.Meter, m.Aggregation)
+	}
+	return ""
+}
+
 func (q Quota) check(at string) []FieldError {
 	var wrong []FieldError
 	add := func(field, message string) { wrong = append(wrong, FieldError{at + field, message}) }

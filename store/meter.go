@@ -31,7 +31,8 @@ func (t *tx) meters(suffix string) ([]app.Meter, error) {
 
 // UpsertMeters makes the meters what the list says, all or none; others stay.
 // There are at most app.MaxMeters. The aggregation of a meter that exists stays
-// what it is: conflict meter_aggregation.
+// what it is: conflict meter_aggregation. A meter that quotas name must add up:
+// conflict meter_in_use.
 func (s *Store) UpsertMeters(ctx context.Context, list []app.Meter) (done app.Applied, err error) {
 	err = s.system(ctx, meterReason, func(tx *tx) error {
 		// In one order everywhere, so that two callers cannot wait for each other.
@@ -42,6 +43,11 @@ func (s *Store) UpsertMeters(ctx context.Context, list []app.Meter) (done app.Ap
 		before := index(known, func(m app.Meter) string { return m.Slug })
 		for _, m := range sorted(list, func(m app.Meter) string { return m.Slug }) {
 			old, exists := before[m.Slug]
+			if !m.Adds() && !(exists && old.Aggregation == m.Aggregation) {
+				if err := tx.unnamed(m.Slug); err != nil {
+					return err
+				}
+			}
 			if exists && old.Aggregation != m.Aggregation {
 				return app.Conflict("meter_aggregation", "The meter %q is a %s and stays one: what was counted would change its meaning.", m.Slug, old.Aggregation)
 			}
@@ -72,9 +78,18 @@ func (t *tx) upsertMeter(m app.Meter, now time.Time) error {
 	return err
 }
 
-// DeleteMeter removes a meter; what it counted stays in the ledger.
+// DeleteMeter removes a meter; what it counted stays in the ledger. Conflict
+// meter_in_use while a quota names it.
 func (s *Store) DeleteMeter(ctx context.Context, slug string) error {
 	return s.system(ctx, meterReason, func(tx *tx) error {
+		// Locked first, so that no quota of it is written meanwhile.
+		var one int
+		if err := tx.row(`SELECT 1 FROM meter WHERE slug = $1`+tx.dialect.lockRow, slug).Scan(&one); err != nil {
+			return found("meter", err)
+		}
+		if err := tx.unnamed(slug); err != nil {
+			return err
+		}
 		n, err := tx.exec(`DELETE FROM main.meter WHERE slug = $1`, slug)
 		tx.changed("meter", slug, "")
 		return touched("meter", n, err)

@@ -46,12 +46,16 @@ func (s *Store) Plan(ctx context.Context, slug string) (p app.Plan, err error) {
 }
 
 // UpsertPlans makes the plans what the list says, all or none; others stay. It
-// says what it did. Created and updated plans have the store's time.
+// says what it did. Created and updated plans have the store's time. Quotas
+// must be of meters that exist and add up: fields below "plans[0]" otherwise.
 func (s *Store) UpsertPlans(ctx context.Context, list []app.Plan) (done app.Applied, err error) {
 	err = s.system(ctx, "plans belong to no organization", func(tx *tx) error {
 		// In one order everywhere, so that two callers cannot wait for each other.
 		known, err := tx.plans("slug" + tx.dialect.lockRow)
 		if err != nil {
+			return err
+		}
+		if err := tx.checkQuotaMeters(list); err != nil {
 			return err
 		}
 		before := index(known, func(p app.Plan) string { return p.Slug })
@@ -90,6 +94,9 @@ func (s *Store) SeedPlans(ctx context.Context, list []app.Plan) (seeded bool, er
 	err = s.system(ctx, "plans belong to no organization", func(tx *tx) error {
 		var n int
 		if err := tx.row(`SELECT COUNT(*) FROM plan`).Scan(&n); err != nil || n > 0 {
+			return err
+		}
+		if err := tx.checkQuotaMeters(list); err != nil {
 			return err
 		}
 		for _, p := range list {

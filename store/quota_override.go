@@ -19,8 +19,8 @@ func (s *Store) QuotaOverrides(ctx context.Context, org app.OrgID) (list []app.Q
 func scanOverride(row scanner) (o app.QuotaOverride, err error) { return o, row.Scan(inJSON(&o)) }
 
 // PutQuotaOverride adds the override, or replaces the one of its key, meter
-// and period. An organization or key that does not exist is not found. Every
-// node reloads the organization.
+// and period. An organization or key that does not exist is not found, and the
+// meter must be one that adds up. Every node reloads the organization.
 func (s *Store) PutQuotaOverride(ctx context.Context, o app.QuotaOverride) error {
 	return s.tenant(ctx, o.Org, func(t *tx) error {
 		if err := t.checkOverride(o); err != nil {
@@ -40,10 +40,15 @@ func (t *tx) checkOverride(o app.QuotaOverride) error {
 	if err := t.row(`SELECT 1 FROM org WHERE id = $1`, o.Org).Scan(&one); err != nil {
 		return found("organization", err)
 	}
-	if o.Key == "" {
+	if o.Key != "" {
+		if err := t.row(`SELECT 1 FROM api_key WHERE org_id = $1 AND id = $2`, o.Org, o.Key).Scan(&one); err != nil {
+			return found("key", err)
+		}
+	}
+	if o.Unlimited { // which takes a quota away, of whatever meter
 		return nil
 	}
-	return found("key", t.row(`SELECT 1 FROM api_key WHERE org_id = $1 AND id = $2`, o.Org, o.Key).Scan(&one))
+	return t.checkQuotaMeter(o.Quota)
 }
 
 // DeleteQuotaOverride takes an override away: what the plan says holds again.

@@ -13,11 +13,12 @@ func checkMeter(ctx context.Context, find func(context.Context, string) (app.Met
 		return nil
 	}
 	m, err := find(ctx, slug)
-	switch {
-	case app.IsKind(err, app.KindNotFound):
-		return app.Invalid("meter", "there is no meter %q", slug)
-	case err == nil && m.Aggregation != app.AggregationSum && m.Aggregation != app.AggregationCount:
-		return app.Invalid("meter", "%q does not add up: its aggregation is %s", slug, m.Aggregation)
+	known := !app.IsKind(err, app.KindNotFound)
+	if err != nil && known {
+		return err
 	}
-	return err
+	if wrong := (app.Quota{Meter: slug}).CheckMeter(m, known); wrong != "" {
+		return app.Invalid("meter", "%s", wrong)
+	}
+	return nil
 }

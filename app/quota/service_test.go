@@ -18,6 +18,9 @@ func TestQuotasAndOverrides(t *testing.T) {
 		c := &clock{at: time.Date(2026, 11, 11, 0, 0, 0, 0, time.UTC)}
 		n := lazy(t, sqlite(t), c, nil)
 		plan := planOf(monthly("tokens", 100), monthly("documents", 5))
+		if _, err := s.UpsertMeters(t.Context(), []app.Meter{{Slug: "tokens", Name: "Tokens", Aggregation: app.AggregationSum}}); err != nil {
+			t.Fatal(err)
+		}
 		service := &quota.Service{Overrides: s, States: n.store, Orgs: s, Now: c.now,
 			Opening: func(_ context.Context, a app.Account) (int64, error) {
 				return map[string]int64{"tokens": 40}[a.Meter], nil

@@ -35,8 +35,12 @@ func monthly(meter string, limit int64) app.Quota {
 	return app.Quota{Meter: meter, Limit: limit, Period: app.PeriodMonth}
 }
 
+// granting gives the plan quotas, of meters that the store knows.
 func granting(quotas ...app.Quota) func(*stage) {
-	return func(s *stage) { s.plan.Quotas = quotas }
+	return func(s *stage) {
+		s.apply(s.store.UpsertMeters(s.t.Context(), []app.Meter{{Slug: "documents", Name: "Documents", Aggregation: app.AggregationSum}}))
+		s.plan.Quotas = quotas
+	}
 }
 
 // account is what the ledger holds of the organization's use of a meter; it
