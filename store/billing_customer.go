@@ -36,6 +36,19 @@ func (s *Store) BillingCustomers(ctx context.Context, provider app.BillingProvid
 	return list, err
 }
 
+// BillingCustomerPage lists organizations that the provider knows, the newest
+// change first.
+func (s *Store) BillingCustomerPage(ctx context.Context, provider app.BillingProvider, p app.Page) (list app.List[app.BillingCustomer], err error) {
+	q := listing{columns: customerColumns,
+		table: `(SELECT ` + customerColumns + `, updated_at AS created_at, org_id AS id FROM billing_customer) AS c`}
+	q.and(`provider = $`, string(provider))
+	err = s.systemRead(ctx, "operators see the customers of all organizations", func(t *tx) error {
+		list, err = page(t, q, p, scanCustomer, func(c app.BillingCustomer) (time.Time, string) { return c.UpdatedAt, string(c.Org) })
+		return err
+	})
+	return list, err
+}
+
 // SetBillingCustomer names or renames the organization's customer.
 func (s *Store) SetBillingCustomer(ctx context.Context, c app.BillingCustomer) error {
 	return s.tenant(ctx, c.Org, func(t *tx) error {

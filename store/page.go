@@ -71,6 +71,9 @@ func writeCursor(created time.Time, id string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(millis(created), 10) + " " + id))
 }
 
+// maxCursorID bounds the id in a cursor: the longest are those of meter events.
+const maxCursorID = 128
+
 func readCursor(cursor string) (created int64, id string, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(cursor)
 	digits, id, ok := strings.Cut(string(raw), " ")
@@ -78,7 +81,7 @@ func readCursor(cursor string) (created int64, id string, err error) {
 		created, err = strconv.ParseInt(digits, 10, 64)
 	}
 	printable := !strings.ContainsFunc(id, func(r rune) bool { return r < '!' || r > '~' })
-	if err != nil || !ok || !printable || len(id) > 64 {
+	if err != nil || !ok || !printable || len(id) > maxCursorID {
 		return 0, "", app.Invalid("cursor", "must be what an earlier page gave as next")
 	}
 	return created, id, nil

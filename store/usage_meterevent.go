@@ -131,6 +131,22 @@ func (l *Ledger) MeterEvents(ctx context.Context, states []app.MeterEventState, 
 	return list, err
 }
 
+// MeterEventPage lists events of a state, the newest change first: those of one
+// organization, or of all ("").
+func (l *Ledger) MeterEventPage(ctx context.Context, state app.MeterEventState, org app.OrgID, p app.Page) (list app.List[app.MeterEvent], err error) {
+	q := listing{columns: meterEventColumns,
+		table: `(SELECT ` + meterEventColumns + `, updated_at AS created_at, identifier AS id FROM meter_event) AS e`}
+	q.and(`state = $`, string(state))
+	if org != "" {
+		q.and(`org_id = $`, string(org))
+	}
+	err = l.snapshot(ctx, func(t *tx) error {
+		list, err = page(t, q, p, scanMeterEvent, func(e app.MeterEvent) (time.Time, string) { return e.UpdatedAt, e.Identifier })
+		return err
+	})
+	return list, err
+}
+
 // MeterEventCounts counts the events in each state.
 func (l *Ledger) MeterEventCounts(ctx context.Context) (counts map[app.MeterEventState]int64, err error) {
 	counts = map[app.MeterEventState]int64{}

@@ -17,6 +17,7 @@ const (
 type CustomerStore interface {
 	BillingCustomer(ctx context.Context, org app.OrgID, provider app.BillingProvider) (app.BillingCustomer, error)
 	BillingCustomers(ctx context.Context, provider app.BillingProvider) ([]app.BillingCustomer, error)
+	BillingCustomerPage(ctx context.Context, provider app.BillingProvider, p app.Page) (app.List[app.BillingCustomer], error)
 	SetBillingCustomer(ctx context.Context, c app.BillingCustomer) error
 	DeleteBillingCustomer(ctx context.Context, org app.OrgID, provider app.BillingProvider) error
 }
@@ -41,6 +42,15 @@ func (c *Customers) Customers(ctx context.Context, actor app.Actor) ([]app.Billi
 		return nil, err
 	}
 	return c.Store.BillingCustomers(ctx, app.BillingStripe)
+}
+
+// Page lists organizations that have a customer at Stripe, the newest change
+// first.
+func (c *Customers) Page(ctx context.Context, actor app.Actor, p app.Page) (app.List[app.BillingCustomer], error) {
+	if err := actor.Require(ScopeCustomerRead); err != nil {
+		return app.List[app.BillingCustomer]{}, err
+	}
+	return c.Store.BillingCustomerPage(ctx, app.BillingStripe, p)
 }
 
 // Set names the organization's customer, or renames it. Its usage that waited

@@ -29,9 +29,6 @@ type Outbox interface {
 	ReviveMeterEvents(ctx context.Context, state app.MeterEventState, org app.OrgID, identifier string) (int64, error)
 	// WaitingOrgs lists the organizations whose events wait for a customer.
 	WaitingOrgs(ctx context.Context) ([]app.OrgID, error)
-	// MeterEvents lists events of the states, the newest change first.
-	MeterEvents(ctx context.Context, states []app.MeterEventState, max int) ([]app.MeterEvent, error)
-	MeterEventCounts(ctx context.Context) (map[app.MeterEventState]int64, error)
 	DeleteDeliveredMeterEvents(ctx context.Context, before time.Time) error
 }
 

@@ -13,7 +13,18 @@ const (
 )
 
 // Desk lets operators see and repeat what is reported to Stripe.
-type Desk struct{ Outbox Outbox }
+type Desk struct{ Outbox DeskOutbox }
+
+// DeskOutbox is what a desk sees and does in an Outbox.
+type DeskOutbox interface {
+	ExportCursor(ctx context.Context, name string) (app.ExportCursor, error)
+	ReviveMeterEvents(ctx context.Context, state app.MeterEventState, org app.OrgID, identifier string) (int64, error)
+	MeterEvents(ctx context.Context, states []app.MeterEventState, max int) ([]app.MeterEvent, error)
+	MeterEventCounts(ctx context.Context) (map[app.MeterEventState]int64, error)
+	// MeterEventPage lists events of a state, the newest change first: of an
+	// organization, or of all ("").
+	MeterEventPage(ctx context.Context, state app.MeterEventState, org app.OrgID, p app.Page) (app.List[app.MeterEvent], error)
+}
 
 // StripeStatus is what became of reported usage.
 type StripeStatus struct {
@@ -45,6 +56,15 @@ func (d *Desk) Status(ctx context.Context, actor app.Actor) (s StripeStatus, err
 		Delivered: counts[app.MeterEventDelivered], Parked: counts[app.MeterEventParked]}
 	s.Troubles, err = d.Outbox.MeterEvents(ctx, []app.MeterEventState{app.MeterEventParked, app.MeterEventWaiting}, maxTroubles)
 	return s, err
+}
+
+// Events lists events of a state, the newest change first: of an organization,
+// or of all ("").
+func (d *Desk) Events(ctx context.Context, actor app.Actor, state app.MeterEventState, org app.OrgID, p app.Page) (app.List[app.MeterEvent], error) {
+	if err := actor.Require(ScopeBillingRead); err != nil {
+		return app.List[app.MeterEvent]{}, err
+	}
+	return d.Outbox.MeterEventPage(ctx, state, org, p)
 }
 
 // Retry makes a parked event due again, or all of them (""), and answers how

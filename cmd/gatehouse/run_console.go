@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/app/billing"
 	"gatehouse/app/export"
 	"gatehouse/app/metering"
 	"gatehouse/embed/docs"
@@ -91,7 +92,8 @@ func (p *Program) api(readiness *wellknown.Readiness) *api.API {
 			Sessions: p.auth, Traffic: p.view, System: systemView{p, readiness}, Identities: p.store,
 			Meters: p.meterSet, Quotas: p.quotaDesk, Reservations: p.reservations, Rates: p.rates, Proofs: p.verifier,
 			Adjustments: metering.Adjuster{Ledger: p.ledger, Meters: p.meterSet, Draws: drawsOf(p.quotas)},
-			Exports:     &export.Service{Source: metering.Exporter{Store: p.ledgerStore}}, Events: p.events, EventReader: p.meterSet},
+			Exports:     &export.Service{Source: metering.Exporter{Store: p.ledgerStore}}, Events: p.events, EventReader: p.meterSet,
+			Customers: &billing.Customers{Store: p.store}, Desk: &export.Desk{Outbox: p.ledgerStore}},
 		Keys: p.keys, Touches: p.touch, Idempotency: p.store, Sealer: p.sealer, Address: p.address,
 		Respond: p.responder("api"), Now: p.now, Version: version, Extra: admissionCalls(),
 	})

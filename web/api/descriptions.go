@@ -74,7 +74,7 @@ func finishOperation(op *huma.Operation) {
 
 // sameAs are schemas that hold another's fields.
 var sameAs = map[string]string{"MintedKey": "Key", "ListOrg": "List", "ListKey": "List",
-	"ListReservation": "List", "ListQuotaNotice": "List",
+	"ListReservation": "List", "ListQuotaNotice": "List", "ListBillingCustomer": "List", "ListMeterEvent": "List",
 	"ItemsMeter": "List", "ItemsRate": "List", "ItemsQuotaState": "List", "QuotaState": "Quota", "QuotaOverride": "Quota", "ItemsPlan": "List", "ItemsUserSession": "List", "ItemsRoute": "List", "ItemsUpstream": "List"}
 
 // lookUp finds what a table says of a schema's field, or with an empty field
@@ -319,6 +319,25 @@ var descriptions = map[string]string{
 	"Reservation.estimated":  "It expired: used is what was known",
 	"Reservation.expires_at": "When it expires without a sign of life",
 	"Reservation.ended_at":   "When it ended",
+
+	"BillingCustomer.provider": "stripe",
+	"BillingCustomer.customer": "The organization's id there: cus_…",
+	"StripeStatus.cursor":      "The ledger's step up to which usage is in the outbox",
+	"StripeStatus.due":         "To be sent, or sent without an answer",
+	"StripeStatus.waiting":     "Of organizations that have no customer yet",
+	"StripeStatus.delivered":   "Stripe has it: those of the last 35 days",
+	"StripeStatus.parked":      "Refused: somebody must look",
+	"StripeStatus.troubles":    "The newest that are parked or wait",
+	"MeterEvent.identifier":    "Its name, which Stripe takes once",
+	"MeterEvent.meter":         "What was used",
+	"MeterEvent.event_name":    "Of the meter at Stripe",
+	"MeterEvent.value":         "How much",
+	"MeterEvent.at":            "The latest usage in it",
+	"MeterEvent.state":         "due, waiting, delivered or parked",
+	"MeterEvent.attempts":      "How often it was sent",
+	"MeterEvent.next_at":       "When it is sent next, while it is due",
+	"MeterEvent.unsure_at":     "The first time that no answer came; absent when there always was one",
+	"MeterEvent.reason":        "Why it was refused last",
 
 	"Rate.model":       "As the API names it; a trailing * matches any rest",
 	"Rate.provider":    "For people",

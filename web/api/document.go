@@ -23,6 +23,7 @@ const (
 	tagQuotas       = "Quotas"
 	tagReservations = "Reservations"
 	tagRates        = "Rates"
+	tagStripe       = "Stripe"
 	tagSessions     = "User sessions"
 	tagSystem       = "Traffic and system"
 	// TagAdmission are the calls that decide about a request without proxying it.
@@ -48,7 +49,7 @@ func configuration() huma.Config {
 			License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}},
 		Servers: []*huma.Server{{URL: "/", Description: "The console's address"}},
 		Tags: []*huma.Tag{{Name: tagOrgs}, {Name: tagKeys}, {Name: tagOperatorKeys}, {Name: tagPlans}, {Name: tagRouting},
-			{Name: tagUsage}, {Name: tagMeters}, {Name: tagQuotas}, {Name: tagReservations}, {Name: tagRates}, {Name: tagSessions}, {Name: tagSystem}, {Name: TagAdmission}},
+			{Name: tagUsage}, {Name: tagMeters}, {Name: tagQuotas}, {Name: tagReservations}, {Name: tagRates}, {Name: tagStripe}, {Name: tagSessions}, {Name: tagSystem}, {Name: TagAdmission}},
 		Components: &huma.Components{
 			Schemas: schemas(),
 			SecuritySchemes: map[string]*huma.SecurityScheme{

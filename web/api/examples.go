@@ -40,6 +40,11 @@ var examples = map[string]any{
 	"Reservation.id": "rsv_01kavq5m3n8r2t4w6y9b1d3f5h", "Reservation.meter": "agent_minutes", "Reservation.amount": 30,
 	"Reservation.state": "open", "Reservation.expires_at": "2026-11-24T08:02:00Z",
 
+	"BillingCustomer.provider": "stripe", "BillingCustomer.customer": "cus_NciAYcXfLnqBoz",
+	"MeterEvent.identifier": "gh_4711_org_01kavq5m3n8r2t4w6y9b1d3f5h_pages_1995024", "MeterEvent.meter": "pages",
+	"MeterEvent.event_name": "pages", "MeterEvent.value": 12, "MeterEvent.state": "parked", "MeterEvent.attempts": 1,
+	"MeterEvent.at": "2026-11-24T07:59:00Z", "MeterEvent.reason": "No meter with this event_name.",
+
 	"Applied.created": []any{"files"}, "Applied.updated": []any{"app"},
 	"LimitDetail.name": "minute", "LimitDetail.scope": "organization", "LimitDetail.limit": 1000, "LimitDetail.window_seconds": 60,
 	"SystemCheck.name": "store", "SystemCheck.ok": true,

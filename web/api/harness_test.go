@@ -46,6 +46,7 @@ type house struct {
 	adjusted adjustments
 	asked    app.MeterQuery
 	records  recordSource
+	reported int // events put into Stripe's outbox
 }
 
 var system = app.Actor{Kind: app.ActorSystem}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/app/billing"
 	"gatehouse/app/export"
 	"gatehouse/app/margin"
 	"gatehouse/app/metering"
@@ -37,6 +38,7 @@ func (h *house) addUsage(s *api.Services) {
 		Log: slog.New(slog.DiscardHandler)}
 	s.Rates = &margin.Rates{Store: h.store}
 	s.Meters, s.Proofs, s.Adjustments, s.Exports = &h.meters, &h.proofs, &h.adjusted, h.exports()
+	s.Customers, s.Desk = &billing.Customers{Store: h.store}, &export.Desk{Outbox: h.ledger}
 	s.Events, s.EventReader = &h.recorded, pagesReader{}
 }
 

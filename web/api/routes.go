@@ -144,6 +144,15 @@ func (x *API) routes() []route {
 		{post, "/v1/usage/adjustments", "adjustUsage", tagUsage, operator("usage:write"), "Correct usage", aboutAdjust, created, bind(x.adjustUsage)},
 		{get, "/v1/usage/export", "exportUsage", tagUsage, operator("usage:read"), "Export the ledger's records", aboutExport, ok, x.exportMount()},
 
+		{get, "/v1/stripe/customers", "listStripeCustomers", tagStripe, operator("billing:read"), "List organizations that have a customer at Stripe", "", ok, bind(x.listStripeCustomers)},
+		{get, "/v1/orgs/{org}/stripe-customer", "getStripeCustomer", tagStripe, operator("billing:read"), "Get an organization's customer at Stripe", "", ok, bind(x.getStripeCustomer)},
+		{put, "/v1/orgs/{org}/stripe-customer", "putStripeCustomer", tagStripe, operator("billing:write"), "Name an organization's customer at Stripe", aboutPutCustomer, ok, bind(x.putStripeCustomer)},
+		{del, "/v1/orgs/{org}/stripe-customer", "deleteStripeCustomer", tagStripe, operator("billing:write"), "Forget an organization's customer at Stripe", "Its usage waits from then on.", empty, bind(x.deleteStripeCustomer)},
+		{get, "/v1/stripe/outbox", "getStripeOutbox", tagStripe, operator("billing:read"), "Count reported usage by state", aboutOutbox, ok, bind(x.getStripeOutbox)},
+		{get, "/v1/stripe/outbox/events", "listStripeEvents", tagStripe, operator("billing:read"), "List reported usage of a state", aboutStripeEvents, ok, bind(x.listStripeEvents)},
+		{post, "/v1/stripe/outbox/retry", "retryStripeEvents", tagStripe, operator("billing:write"), "Send everything that is parked again", aboutRetry, ok, bind(x.retryStripeEvents)},
+		{post, "/v1/stripe/outbox/events/{event}/retry", "retryStripeEvent", tagStripe, operator("billing:write"), "Send one parked event again", aboutRetry, ok, bind(x.retryStripeEvent)},
+
 		{get, "/v1/traffic", "getTraffic", tagSystem, operator("traffic:read"), "Look at live traffic", aboutTraffic, ok, bind(x.getTraffic)},
 		{get, "/v1/system", "getSystem", tagSystem, operator("system:read"), "Look at the system", "", ok, bind(x.getSystem)},
 

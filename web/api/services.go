@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/app"
 	"gatehouse/app/auth"
+	"gatehouse/app/export"
 	"gatehouse/app/keys"
 	"gatehouse/app/metering"
 	"gatehouse/app/quota"
@@ -34,6 +35,8 @@ type Services struct {
 	Proofs       Proofs
 	Adjustments  Adjustments
 	Exports      Exports
+	Customers    Customers
+	Desk         Desk
 	Events       Events
 	EventReader  EventReader
 }
@@ -134,6 +137,22 @@ type Adjustments interface {
 // Exports hands out the ledger's records; export.Service does.
 type Exports interface {
 	Write(ctx context.Context, actor app.Actor, w io.Writer, after int64, format string, max int) (next int64, err error)
+}
+
+// Customers names organizations as Stripe knows them; billing.Customers does.
+type Customers interface {
+	Customer(ctx context.Context, actor app.Actor, org app.OrgID) (app.BillingCustomer, error)
+	Page(ctx context.Context, actor app.Actor, page app.Page) (app.List[app.BillingCustomer], error)
+	Set(ctx context.Context, actor app.Actor, org app.OrgID, customer string) (app.BillingCustomer, error)
+	Remove(ctx context.Context, actor app.Actor, org app.OrgID) error
+}
+
+// Desk shows and repeats what is reported to Stripe; export.Desk does.
+type Desk interface {
+	Status(ctx context.Context, actor app.Actor) (export.StripeStatus, error)
+	Events(ctx context.Context, actor app.Actor, state app.MeterEventState, org app.OrgID, page app.Page) (app.List[app.MeterEvent], error)
+	// Retry makes a parked event due again, or all of them ("").
+	Retry(ctx context.Context, actor app.Actor, identifier string) (due int64, err error)
 }
 
 // UserSessions signs users of the operator's app in at the gateway; auth.Service does.
