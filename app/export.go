@@ -61,6 +61,14 @@ type ExportRange struct {
 	At          time.Time // of its first step
 }
 
+// ExportPlace is a place between two records of the ledger: after the step Step,
+// of the next one after the block Block, and of the next one after Skip records
+// of the organization that it is about.
+type ExportPlace struct {
+	Step, Block int64
+	Skip        int64
+}
+
 // Empty reports whether there is nothing in it.
 func (r ExportRange) Empty() bool { return r.Upto <= r.After }
 

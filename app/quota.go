@@ -229,9 +229,19 @@ type QuotaState struct {
 	Ceiling     int64     `json:"ceiling"` // limit and grace
 	Used        int64     `json:"used"`
 	Reserved    int64     `json:"reserved"` // by what runs
+	Left        int64     `json:"left"`     // of a hard quota to its ceiling, of a soft one to its limit; never negative
 	Start       time.Time `json:"period_start,omitzero"`
 	ResetsAt    time.Time `json:"resets_at,omitzero"`    // zero: never
 	ExhaustedAt time.Time `json:"exhausted_at,omitzero"` // forecast of when the limit is reached; zero: not in this period
+}
+
+// Rest is what is left of the quota: see Left.
+func (s QuotaState) Rest() int64 {
+	grants := s.Limit
+	if s.Hard {
+		grants = s.Ceiling
+	}
+	return max(0, grants-s.Used-s.Reserved)
 }
 
 // QuotaDetail says of a refusal which quota refused it, and when it lets
@@ -247,6 +257,10 @@ type QuotaDetail struct {
 	ResetsAt  time.Time   `json:"resets_at,omitzero"` // zero: never
 	UpgradeAt string      `json:"upgrade_url,omitempty"`
 }
+
+// NoticeLife is how long a notice is kept at least: a year and a month, so that
+// two years can be compared.
+const NoticeLife = 400 * 24 * time.Hour
 
 // QuotaNotice says that an account passed a threshold; there is one for each
 // threshold and account, ever.

@@ -53,7 +53,7 @@ func newEncoder(format string, w io.Writer) encoder {
 // line is a record as a JSON object; what its kind does not have is left out.
 type line struct {
 	ID        string          `json:"id"`
-	N         int64           `json:"n"`
+	N         int64           `json:"n,omitempty"`
 	Kind      app.ExportKind  `json:"kind"`
 	At        string          `json:"at"`
 	Org       app.OrgID       `json:"org_id,omitempty"`
@@ -139,7 +139,7 @@ type csvEncoder struct {
 func (e *csvEncoder) begin() error { return e.row(columns) }
 
 func (e *csvEncoder) write(r *app.ExportRecord) error {
-	cells := []string{r.ID, strconv.FormatInt(r.N, 10), string(r.Kind), stamp(r.At), text(r.Org), text(r.Key), text(r.Route),
+	cells := []string{r.ID, number(r.N), string(r.Kind), stamp(r.At), text(r.Org), text(r.Key), text(r.Route),
 		text(r.Meter), text(r.Dims), "", yes(r.Unique), yes(r.Estimated), r.Request, "", "", "", "",
 		text(r.Source), text(r.EventID), text(r.EventType), stamp(r.Received), text(r.Reason), text(r.By)}
 	if measured(r.Kind) {
@@ -150,6 +150,14 @@ func (e *csvEncoder) write(r *app.ExportRecord) error {
 		cells[15], cells[16] = strconv.FormatInt(r.BytesOut, 10), strconv.FormatInt(r.Duration.Microseconds(), 10)
 	}
 	return e.row(cells)
+}
+
+// number is empty for none.
+func number(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 func (e *csvEncoder) row(cells []string) error {

@@ -83,16 +83,9 @@ func (e Exporter) Records(ctx context.Context, after, upto int64, max int, each 
 func (e Exporter) step(ctx context.Context, step app.AppliedRange, each func(*app.ExportRecord) error) error {
 	for from := step.From; from < step.To; {
 		some := min(step.To-from, exportBlocks)
-		var bodies [][]byte
-		err := e.Store.Blocks(ctx, step.Replica, from, int(some), func(_ int64, body []byte) error {
-			bodies = append(bodies, append([]byte(nil), body...))
-			return nil
-		})
+		bodies, err := blocksOf(ctx, e.Store, step.Replica, from, int(some))
 		if err != nil {
 			return err
-		}
-		if int64(len(bodies)) != some {
-			return damaged(step.Replica, from+int64(len(bodies))+1, errors.New("a block is missing"))
 		}
 		for i, body := range bodies {
 			if err := exportBlock(step, from+int64(i)+1, body, each); err != nil {
@@ -104,8 +97,28 @@ func (e Exporter) step(ctx context.Context, step app.AppliedRange, each func(*ap
 	return nil
 }
 
+// blocksOf reads so many blocks of a replica after a seq; none may be missing.
+func blocksOf(ctx context.Context, store ExportStore, replica, after int64, some int) (bodies [][]byte, err error) {
+	err = store.Blocks(ctx, replica, after, some, func(_ int64, body []byte) error {
+		bodies = append(bodies, append([]byte(nil), body...))
+		return nil
+	})
+	if err == nil && len(bodies) != some {
+		err = damaged(replica, after+int64(len(bodies))+1, errors.New("a block is missing"))
+	}
+	return bodies, err
+}
+
 func exportBlock(step app.AppliedRange, seq int64, body []byte, each func(*app.ExportRecord) error) error {
 	var b Block
+	if err := b.decodeOf(step, seq, body); err != nil {
+		return err
+	}
+	return exportDecoded(step, &b, each)
+}
+
+// decodeOf decodes a block of a step, which must be the one that it says.
+func (b *Block) decodeOf(step app.AppliedRange, seq int64, body []byte) error {
 	err := b.Decode(body)
 	if err == nil && (b.Replica != step.Replica || b.Seq != seq) {
 		err = errShape
@@ -113,7 +126,12 @@ func exportBlock(step app.AppliedRange, seq int64, body []byte, each func(*app.E
 	if err != nil {
 		return damaged(step.Replica, seq, err)
 	}
-	x := exportedBlock{&b, step.N, each}
+	return nil
+}
+
+// exportDecoded passes the records of a block, kind by kind.
+func exportDecoded(step app.AppliedRange, b *Block, each func(*app.ExportRecord) error) error {
+	x := exportedBlock{b, step.N, each}
 	for _, pass := range []func() error{x.requests, x.settles, x.uses, x.events, x.adjusts} {
 		if err := pass(); err != nil {
 			return err

@@ -127,7 +127,7 @@ func (s *Service) state(ctx context.Context, slot slot, accounts []app.AccountSt
 			state.Reserved = accounts[i].Reserved()
 		}
 	}
-	state.ExhaustedAt = exhaustion(state, now)
+	state.Left, state.ExhaustedAt = state.Rest(), exhaustion(state, now)
 	return state, nil
 }
 

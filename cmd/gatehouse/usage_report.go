@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/csv"
 	"strconv"
 	"strings"
 	"time"
@@ -83,7 +82,7 @@ func (c *cli) report(call call, f reportFlags) error {
 		return err
 	}
 	if f.csv {
-		return c.reportCSV(report, q)
+		return metering.WriteCSV(c.out, report, q)
 	}
 	if report.Rows == nil {
 		report.Rows = []app.MeterRow{}
@@ -147,30 +146,4 @@ func quantity(meter string, n int64) string {
 		return "$" + app.Money(n).String()
 	}
 	return strconv.FormatInt(n, 10)
-}
-
-// reportCSV writes the rows for spreadsheets and programs; numbers are as
-// stored, so cost is in micros.
-func (c *cli) reportCSV(report app.MeterReport, q app.MeterQuery) error {
-	out := csv.NewWriter(c.out)
-	out.UseCRLF = true
-	out.Write(append(append([]string{"start"}, q.Group...), "value", "estimated"))
-	for _, r := range report.Rows {
-		cells := []string{r.Start.In(q.Zone).Format(time.RFC3339)}
-		for _, name := range q.Group {
-			cells = append(cells, harmless(r.Group[name]))
-		}
-		out.Write(append(cells, strconv.FormatInt(r.Value, 10), strconv.FormatInt(r.Estimated, 10)))
-	}
-	out.Flush()
-	return out.Error()
-}
-
-// harmless keeps a text from being a formula: whoever names a dimension's
-// values does not choose what a spreadsheet runs.
-func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
 }

@@ -284,6 +284,7 @@ var descriptions = map[string]string{
 	"QuotaState.ceiling":       "The limit with its grace",
 	"QuotaState.used":          "Used in the period",
 	"QuotaState.reserved":      "Reserved by what runs",
+	"QuotaState.left":          "What is left: of a hard quota to its ceiling, of a soft one to its limit",
 	"QuotaState.period_start":  "Begin of the period; absent on a lifetime",
 	"QuotaState.resets_at":     "When the next period begins; absent on a lifetime",
 	"QuotaState.exhausted_at":  "Forecast of when the limit is reached; absent when it is not in this period",

@@ -46,6 +46,7 @@ type house struct {
 	adjusted adjustments
 	asked    app.MeterQuery
 	records  recordSource
+	sealer   *app.Sealer
 	reported int // events put into Stripe's outbox
 }
 
@@ -89,7 +90,7 @@ func open(t *testing.T, o store.Options) *house {
 		t.Fatal(err)
 	}
 	responder := &respond.Responder{Surface: "api", Log: slog.New(slog.NewTextHandler(&h.log, nil)), Now: clock}
-	h.proofs.now = clock
+	h.proofs.now, h.sealer = clock, sealer
 	services := api.Services{
 		Orgs: &tenancy.Service{Store: db, Now: clock}, OrgKeys: keyring, Plans: plans,
 		Routing: &routing.Service{Store: db, Sealer: sealer}, Usage: usageOf{metering.Reports{Store: ledger}, &h.asked},

@@ -2,7 +2,10 @@ package api
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"gatehouse/app"
+	"gatehouse/app/metering"
 )
 
 const aboutMeterUsage = "Usage of one meter between `since` and `until`, from 15-minute buckets: both must fall on whole quarters of an hour. " +
@@ -30,6 +34,7 @@ type MeterUsageInput struct {
 	Step   string   `query:"step" enum:"15m,hour,day,month" doc:"Length of a row; by default one row for the whole range"`
 	Zone   string   `query:"tz" maxLength:"60" doc:"Time zone of days and months, such as Asia/Kolkata; UTC by default"`
 	Group  []string `query:"group,explode" maxItems:"10" doc:"A row for each of these: key, route, org, or a dimension of the meter"`
+	Format string   `query:"format" enum:"json,csv" default:"json" doc:"csv: a header and a line for each row, for spreadsheets; numbers as stored"`
 	filter map[string]string
 }
 
@@ -44,7 +49,7 @@ func (in *MeterUsageInput) Resolve(ctx huma.Context) []error {
 	return wrong
 }
 
-var meterParameters = []string{"org", "since", "until", "step", "tz", "group"}
+var meterParameters = []string{"org", "since", "until", "step", "tz", "group", "format"}
 
 func filters(query url.Values) (filter map[string]string, wrong []error) {
 	for _, name := range slices.Sorted(maps.Keys(query)) {
@@ -76,7 +81,7 @@ type MeterUsage struct {
 	Items []app.MeterRow `json:"items" doc:"The rows, by time and then by group"`
 }
 
-func (x *API) getMeterUsage(ctx context.Context, actor app.Actor, in *MeterUsageInput) (*answerOf[MeterUsage], error) {
+func (x *API) getMeterUsage(ctx context.Context, actor app.Actor, in *MeterUsageInput) (*written, error) {
 	var org app.OrgID
 	var err error
 	if actor.Kind == app.ActorKey || in.Org != "" {
@@ -89,8 +94,40 @@ func (x *API) getMeterUsage(ctx context.Context, actor app.Actor, in *MeterUsage
 		return nil, err
 	}
 	report, err := x.Usage.Meter(ctx, actor, query)
-	return answer(MeterUsage{Org: org, Meter: report.Meter, Since: report.Since, Until: report.Until, Step: in.Step,
-		Zone: query.Zone.String(), Group: in.Group, Items: notNull(report.Rows)}, err)
+	if err != nil {
+		return nil, err
+	}
+	if in.Format == "csv" {
+		return write("text/csv; charset=utf-8; header=present", func(w io.Writer) error { return metering.WriteCSV(w, report, query) }), nil
+	}
+	return write("application/json", func(w io.Writer) error {
+		out := json.NewEncoder(w)
+		out.SetEscapeHTML(false)
+		return out.Encode(MeterUsage{Org: org, Meter: report.Meter, Since: report.Since, Until: report.Until, Step: in.Step,
+			Zone: query.Zone.String(), Group: in.Group, Items: notNull(report.Rows)})
+	}), nil
+}
+
+// written is an answer that writes itself, for calls with a choice of formats.
+type written struct{ Body func(huma.Context) }
+
+func write(contentType string, body func(io.Writer) error) *written {
+	return &written{func(c huma.Context) {
+		c.SetHeader("Content-Type", contentType)
+		c.SetStatus(http.StatusOK)
+		_ = body(c.BodyWriter()) // an error here means that the client is gone
+	}}
+}
+
+// bindReport is bindOpen for getMeterUsage, whose answer is JSON or CSV.
+func (x *API) bindReport() func(huma.API, route) {
+	return func(to huma.API, rt route) {
+		op := rt.operation()
+		op.RejectUnknownQueryParameters = false
+		op.Responses = map[string]*huma.Response{"200": {Description: "OK",
+			Content: media(to.OpenAPI().Components.Schemas, map[string]any{"application/json": MeterUsage{}, "text/csv": ""})}}
+		huma.Register(to, op, withActor(x.getMeterUsage))
+	}
 }
 
 func (in *MeterUsageInput) query(org app.OrgID, now time.Time) (q app.MeterQuery, err error) {

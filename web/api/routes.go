@@ -30,15 +30,6 @@ func bind[I, O any](handler handlerOf[I, O]) func(huma.API, route) {
 	return func(to huma.API, rt route) { huma.Register(to, rt.operation(), withActor(handler)) }
 }
 
-// bindOpen is bind for a handler that reads the names of its parameters itself.
-func bindOpen[I, O any](handler handlerOf[I, O]) func(huma.API, route) {
-	return func(to huma.API, rt route) {
-		op := rt.operation()
-		op.RejectUnknownQueryParameters = false
-		huma.Register(to, op, withActor(handler))
-	}
-}
-
 func (rt route) operation() huma.Operation {
 	return huma.Operation{
 		Method: rt.method, Path: rt.path, OperationID: rt.id, Tags: []string{rt.tag}, Summary: rt.summary,
@@ -118,7 +109,7 @@ func (x *API) routes() []route {
 		{post, "/v1/meters/apply", "applyMeters", tagMeters, operator("meters:write"), "Create or replace several meters", aboutApply, ok, bind(x.applyMeters)},
 		{get, "/v1/meters/{meter}", "getMeter", tagMeters, operator("meters:read"), "Get a meter", "", ok, bind(x.getMeter)},
 		{del, "/v1/meters/{meter}", "deleteMeter", tagMeters, operator("meters:write"), "Delete a meter", "What it counted stays in the ledger. Built-in meters stay.", empty, bind(x.deleteMeter)},
-		{get, "/v1/meters/{meter}/usage", "getMeterUsage", tagMeters, operatorOrOwn("usage:read"), "Report a meter's usage", aboutMeterUsage, ok, bindOpen(x.getMeterUsage)},
+		{get, "/v1/meters/{meter}/usage", "getMeterUsage", tagMeters, operatorOrOwn("usage:read"), "Report a meter's usage", aboutMeterUsage, ok, x.bindReport()},
 
 		{get, "/v1/quotas", "listQuotas", tagQuotas, operatorOrOwn("quotas:read"), "Look at an organization's quotas", aboutQuotas, ok, bind(x.listQuotas)},
 		{get, "/v1/orgs/{org}/quotas", "getOrgQuotas", tagQuotas, operator("quotas:read"), "Look at an organization's quotas and overrides", aboutQuotas, ok, bind(x.getOrgQuotas)},
@@ -142,7 +133,7 @@ func (x *API) routes() []route {
 		{get, "/v1/usage/verify", "getVerification", tagUsage, operator("usage:read"), "Look at the ledger's last proof", aboutVerification, ok, bind(x.getVerification)},
 		{post, "/v1/usage/verify", "verifyUsage", tagUsage, operator("usage:read"), "Prove the ledger now", aboutVerify, ok, bind(x.verifyUsage)},
 		{post, "/v1/usage/adjustments", "adjustUsage", tagUsage, operator("usage:write"), "Correct usage", aboutAdjust, created, bind(x.adjustUsage)},
-		{get, "/v1/usage/export", "exportUsage", tagUsage, operator("usage:read"), "Export the ledger's records", aboutExport, ok, x.exportMount()},
+		{get, "/v1/usage/export", "exportUsage", tagUsage, operatorOrOwn("usage:read"), "Export the ledger's records", aboutExport + "\n\n" + aboutOwnExport, ok, x.exportMount()},
 
 		{get, "/v1/stripe/customers", "listStripeCustomers", tagStripe, operator("billing:read"), "List organizations that have a customer at Stripe", "", ok, bind(x.listStripeCustomers)},
 		{get, "/v1/orgs/{org}/stripe-customer", "getStripeCustomer", tagStripe, operator("billing:read"), "Get an organization's customer at Stripe", "", ok, bind(x.getStripeCustomer)},

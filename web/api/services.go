@@ -35,6 +35,7 @@ type Services struct {
 	Proofs       Proofs
 	Adjustments  Adjustments
 	Exports      Exports
+	OwnExports   OwnExports
 	Customers    Customers
 	Desk         Desk
 	Events       Events
@@ -137,6 +138,11 @@ type Adjustments interface {
 // Exports hands out the ledger's records; export.Service does.
 type Exports interface {
 	Write(ctx context.Context, actor app.Actor, w io.Writer, after int64, format string, max int) (next int64, err error)
+}
+
+// OwnExports hands an organization its own records; export.Own does.
+type OwnExports interface {
+	Page(ctx context.Context, actor app.Actor, q export.PageQuery) (export.Page, error)
 }
 
 // Customers names organizations as Stripe knows them; billing.Customers does.
