@@ -9,11 +9,12 @@ import (
 
 const rateReason reason = "rates belong to no organization"
 
-const rateColumns = `model, valid_from, provider, input, output, cache_read, cache_write, max_input, max_output`
+const rateColumns = `model, valid_from, provider, input, output, cache_read, cache_write, cache_write_long, search, variants,
+	max_input, max_output`
 
 func scanRate(row scanner) (r app.Rate, err error) {
 	return r, row.Scan(&r.Model, inMillis(&r.ValidFrom), &r.Provider, &r.Input, &r.Output, &r.CacheRead, &r.CacheWrite,
-		&r.MaxInput, &r.MaxOutput)
+		&r.CacheWriteLong, &r.Search, inJSON(&r.Variants), &r.MaxInput, &r.MaxOutput)
 }
 
 // Rates lists all rates by model, the newest of each first.
@@ -60,11 +61,13 @@ func (s *Store) UpsertRates(ctx context.Context, list []app.Rate) (done app.Appl
 
 func (t *tx) upsertRate(r app.Rate) error {
 	t.changed("rate", r.Model, "")
-	_, err := t.exec(`INSERT INTO main.rate (`+rateColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+	_, err := t.exec(`INSERT INTO main.rate (`+rateColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		ON CONFLICT (model, valid_from) DO UPDATE SET provider = excluded.provider, input = excluded.input,
 			output = excluded.output, cache_read = excluded.cache_read, cache_write = excluded.cache_write,
+			cache_write_long = excluded.cache_write_long, search = excluded.search, variants = excluded.variants,
 			max_input = excluded.max_input, max_output = excluded.max_output`,
-		r.Model, millis(r.ValidFrom), r.Provider, r.Input, r.Output, r.CacheRead, r.CacheWrite, r.MaxInput, r.MaxOutput)
+		r.Model, millis(r.ValidFrom), r.Provider, r.Input, r.Output, r.CacheRead, r.CacheWrite,
+		r.CacheWriteLong, r.Search, inJSON(&r.Variants), r.MaxInput, r.MaxOutput)
 	return err
 }
 

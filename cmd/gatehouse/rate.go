@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,15 +33,47 @@ func (c *cli) rateList() *cobra.Command {
 				}
 			}
 			return c.show(rateFile{rates}, func(t *table) {
-				t.row("MODEL", "PROVIDER", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE", "VALID FROM")
+				t.row("MODEL", "PROVIDER", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE", "KEPT LONG", "SEARCH", "VALID FROM")
 				for _, r := range rates {
-					t.row(r.Model, orDash(r.Provider), "$"+r.Input, "$"+r.Output, priceOr(r.CacheRead, r.Input), priceOr(r.CacheWrite, r.Input), moment(r.ValidFrom))
+					rowOfPrices(t, r.Model, orDash(r.Provider), r.Base(), knownPrice(r.Search), moment(r.ValidFrom))
+					for _, v := range r.Variants {
+						rowOfPrices(t, "  "+whereHolds(v), "", v, "", "")
+					}
 				}
 			})
 		}),
 	}
 	cmd.Flags().StringVar(&model, "model", "", "only models that begin so")
 	return cmd
+}
+
+// rowOfPrices shows the prices of a rate or of one of its variants.
+func rowOfPrices(t *table, name, provider string, v app.RateVariant, search, from string) {
+	t.row(name, provider, "$"+v.Input, "$"+v.Output, priceOr(v.CacheRead, v.Input), priceOr(v.CacheWrite, v.Input),
+		knownPrice(v.CacheWriteLong), search, from)
+}
+
+// whereHolds says where a variant's prices hold instead of the rate's own.
+func whereHolds(v app.RateVariant) string {
+	var where []string
+	if v.Tier != "" {
+		where = append(where, "tier "+v.Tier)
+	}
+	if v.Region != "" {
+		where = append(where, "region "+v.Region)
+	}
+	if v.AboveInput > 0 {
+		where = append(where, "above "+strconv.FormatInt(v.AboveInput, 10)+" tokens")
+	}
+	return strings.Join(where, ", ")
+}
+
+// knownPrice shows a price that is not known where it is left out.
+func knownPrice(price string) string {
+	if price == "" {
+		return "-"
+	}
+	return "$" + price
 }
 
 func priceOr(price, otherwise string) string {
@@ -57,11 +90,16 @@ func (c *cli) rateApply() *cobra.Command {
 		Short: "Create and change rates as a YAML or JSON file says",
 		Long: "Create and change rates. What was counted keeps the price that it had. A file looks like this:\n\n" +
 			"  rates:\n" +
-			"    - model: \"gpt-4o-mini*\"     # a trailing * matches any rest\n" +
-			"      provider: OpenAI\n" +
+			"    - model: \"some-model*\"       # a trailing * matches any rest\n" +
+			"      provider: Some\n" +
 			"      input: \"0.15\"             # dollars for a million tokens\n" +
 			"      output: \"0.6\"\n" +
 			"      cache_read: \"0.075\"       # default: input, as is cache_write\n" +
+			"      cache_write_long: \"0.3\"   # for longer than the vendor's shortest time\n" +
+			"      search: \"0.01\"            # one search of the web that the vendor runs\n" +
+			"      variants:                 # the prices that hold instead\n" +
+			"        - {tier: priority, input: \"0.3\", output: \"1.2\"}\n" +
+			"        - {above_input_tokens: 200000, input: \"0.3\", output: \"0.9\"}\n" +
 			"      max_output: 16384         # tokens that the model writes at most\n" +
 			"      valid_from: 2026-01-01T00:00:00Z",
 		Example: "  gatehouse rate apply -f rates.yaml",

@@ -1,17 +1,19 @@
 package tokens
 
 // answer reads one JSON value that comes in pieces, of any length: it keeps
-// only the value of the top object's member "usage".
+// only the value of the top object's member "usage", and of "service_tier", and
+// counts the searches among the elements of its lists.
 type answer struct {
 	reader *Reader
 	depth  int
-	object bool // the top value is an object
-	text   bool // within a string
-	escape bool // behind a backslash
-	naming bool // the next string on the top level is a name
-	inName bool // the running string is one
-	isName bool // that name was "usage", and its value comes
-	name   []byte
+	object bool   // the top value is an object
+	text   bool   // within a string
+	escape bool   // behind a backslash
+	naming bool   // the next string on the top level is a name
+	isName bool   // the last name was "usage", and its value comes
+	word   []byte // the beginning of the running or last string on the top level, or in an element of a list
+	name   string // of the top object's member that runs
+	field  string // of an element's
 	usage  []byte // the value so far; nil while another one runs
 	over   bool   // the value has ended
 	tail   []byte // its last byte, and what came behind
@@ -61,26 +63,46 @@ func (a *answer) step(c byte) {
 	}
 	switch c {
 	case '"':
-		a.text, a.inName = true, a.naming && a.depth == 1
-		a.name = a.name[:0]
+		a.text, a.word = true, a.word[:0]
 	case '{', '[':
 		if a.depth == 0 {
 			a.object = c == '{'
 			a.naming = a.object
 		}
 		a.depth++
+		a.field = ""
 	case '}', ']':
 		a.depth--
 		a.captured()
 		a.over = a.depth <= 0
 	case ':':
-		if a.depth == 1 {
-			a.naming, a.isName = false, string(a.name) == "usage"
+		switch a.depth {
+		case 1:
+			a.name = string(a.word)
+			a.naming, a.isName = false, a.name == "usage"
+		case inElement:
+			a.field = string(a.word)
 		}
 	case ',':
+		a.field = ""
 		if a.depth == 1 {
 			a.naming, a.isName = a.object, false
 		}
+	}
+}
+
+const (
+	inElement = 3                   // the depth within an object that is in a list of the top object
+	maxWord   = len(searchCall) + 1 // bytes of a string that are looked at
+)
+
+// said takes in a text that has ended.
+func (a *answer) said() {
+	switch {
+	case a.depth == 1 && !a.naming && a.name == "service_tier":
+		a.reader.serve(string(a.word))
+	case a.depth == inElement && a.field == "type":
+		a.reader.searched(string(a.word))
 	}
 }
 
@@ -92,10 +114,11 @@ func (a *answer) stepText(c byte) {
 		a.escape = true
 	case c == '"':
 		a.text = false
+		a.said()
 		return
 	}
-	if a.inName && len(a.name) <= len("usage") {
-		a.name = append(a.name, c)
+	if (a.depth == 1 || a.depth == inElement) && len(a.word) < maxWord {
+		a.word = append(a.word, c)
 	}
 }
 

@@ -54,6 +54,15 @@ type Call struct {
 	Input   int64
 	Context bool
 	Rounds  int64
+
+	// What else has a price of its own, see app.TokenUsage. Tier and Region are
+	// what the call asks for, of the standard and any (app.AnyTier) where it
+	// leaves that to the vendor. Long says that some of it may be cached for
+	// longer than the vendor's shortest time.
+	Tier, Region string
+	Long         bool
+	Searches     int64
+	Other        bool
 }
 
 // Counted reports whether the call's answer tells what it took.
@@ -78,7 +87,12 @@ func (c Call) Worst(maxInput, maxOutput int64) (worst app.TokenUsage, known bool
 		output = maxOutput * c.Choices
 	}
 	known = !(c.Context && maxInput <= 0) && !(c.Output == OutputUnsaid && maxOutput <= 0)
-	return app.TokenUsage{Input: min(input*c.Rounds, app.MaxTokens), Output: min(output, app.MaxTokens)}, known
+	worst = app.TokenUsage{Input: min(input*c.Rounds, app.MaxTokens), Output: min(output, app.MaxTokens),
+		Tier: c.Tier, Region: c.Region, Searches: c.Searches, Other: c.Other}
+	if c.Long {
+		worst.CacheWriteLong = worst.Input
+	}
+	return worst, known
 }
 
 // Inspect reads a call: path is that of the API, escaped or not, body is all of
@@ -176,6 +190,7 @@ func (c *Call) read(body []byte) error {
 	c.Stream = f.flag("stream")
 	c.WantsUsage = f.wantsUsage()
 	c.readOutput(&f)
+	c.readTier(&f)
 	if f.err == nil {
 		c.weigh(top, body, &f)
 	}

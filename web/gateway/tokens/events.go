@@ -221,6 +221,7 @@ func (r *Reader) judgeChunk(data []byte) fate {
 			FinishReason *string `json:"finish_reason"`
 		} `json:"choices"`
 		Usage json.RawMessage `json:"usage"`
+		Tier  json.RawMessage `json:"service_tier"`
 	}
 	if json.Unmarshal(data, &chunk) != nil {
 		return fatePass
@@ -230,6 +231,7 @@ func (r *Reader) judgeChunk(data []byte) fate {
 		return fatePass
 	}
 	r.sums.take(r.call.API, t)
+	r.serve(unquote(chunk.Tier))
 	last := len(chunk.Choices) == 0
 	for _, choice := range chunk.Choices {
 		last = last || choice.FinishReason != nil
@@ -263,7 +265,9 @@ func (r *Reader) judgeResponse(name string, data []byte) {
 	var event struct {
 		Type     string `json:"type"`
 		Response struct {
-			Usage json.RawMessage `json:"usage"`
+			Usage  json.RawMessage `json:"usage"`
+			Tier   json.RawMessage `json:"service_tier"`
+			Output json.RawMessage `json:"output"`
 		} `json:"response"`
 	}
 	if json.Unmarshal(data, &event) != nil || !endsStream(event.Type) {
@@ -271,6 +275,8 @@ func (r *Reader) judgeResponse(name string, data []byte) {
 		return
 	}
 	r.ended = true
+	r.serve(unquote(event.Response.Tier))
+	r.countSearches(event.Response.Output)
 	if t := decodeTold(event.Response.Usage); t != nil {
 		r.sums.take(r.call.API, t)
 		r.final = r.sums.hasInput && r.sums.hasOutput

@@ -119,7 +119,7 @@ func (r *Reader) Usage() (usage app.TokenUsage, found bool) {
 	if !r.final && !(r.ended && r.counted) {
 		return app.TokenUsage{}, false
 	}
-	return r.sums.usage, true
+	return r.priced(r.sums.usage), true
 }
 
 // Estimate is what to count where no usage was found: the worst case, with the
@@ -128,8 +128,8 @@ func (r *Reader) Estimate(worst app.TokenUsage) app.TokenUsage {
 	if !r.sums.hasInput {
 		return worst
 	}
-	u := r.sums.usage
-	u.Output = max(u.Output, worst.Output)
+	u := r.priced(r.sums.usage)
+	u.Output, u.Searches = max(u.Output, worst.Output), max(u.Searches, worst.Searches)
 	return u
 }
 

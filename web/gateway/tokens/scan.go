@@ -138,7 +138,8 @@ type fields struct {
 // refuseOtherCase refuses the names that bound what a call takes in another case
 // of letters: there are servers that read them alike.
 func (f *fields) refuseOtherCase() {
-	known := [...]string{"model", "stream", "n", "best_of", "max_tokens", "max_completion_tokens", "max_output_tokens"}
+	known := [...]string{"model", "stream", "n", "best_of", "max_tokens", "max_completion_tokens", "max_output_tokens",
+		"service_tier", "speed", "inference_geo"}
 	for _, m := range f.top {
 		for _, name := range known {
 			if m.name != name && strings.EqualFold(m.name, name) {

@@ -1,6 +1,10 @@
 package tokens
 
-import "strings"
+import (
+	"strings"
+
+	"gatehouse/app"
+)
 
 // What the input is bounded by. A token stands for at least one byte of text,
 // and the JSON around a message is longer than the tokens that mark it, so the
@@ -21,6 +25,7 @@ const (
 	imageAnthropic = 8_000  // the largest that a model takes in is 4,784
 	toolPrompt     = 1_000  // Anthropic's documentation lists 245–804
 	toolRounds     = 10     // after which Anthropic pauses a turn
+	searchesUnsaid = 100    // where a call does not say how many: ten in each round
 )
 
 // weigh bounds the input.
@@ -35,8 +40,9 @@ func (c *Call) weigh(top []member, body []byte, f *fields) {
 			s.context = true
 		}
 	}
-	c.Context = s.context
-	c.weighTools(body, f)
+	c.Context, c.Long = s.context, s.long
+	c.Other = s.sound || wantsSound(f.raw("modalities")) || f.raw("search_parameters") != nil || f.raw("plugins") != nil
+	c.weighTools(f)
 }
 
 // elsewhere reports whether a member of the body refers to content that the
@@ -51,9 +57,21 @@ func elsewhere(name string, first byte) bool {
 	return false
 }
 
+// wantsSound reports whether an answer is asked for as sound.
+func wantsSound(modalities []byte) bool {
+	if len(modalities) == 0 || modalities[0] != '[' {
+		return false
+	}
+	sound := false
+	eachElement(modalities, 0, func(from, to int) { sound = sound || unquote(modalities[from:to]) == "audio" })
+	return sound
+}
+
 // weighTools adds what tools bring along.
-func (c *Call) weighTools(body []byte, f *fields) {
+func (c *Call) weighTools(f *fields) {
 	rounds, bounded, runs := int64(0), true, f.raw("web_search_options") != nil || strings.Contains(c.Model, "search")
+	c.Other = c.Other || runs // its answer does not tell the searches
+	searches := int64(0)
 	if f.raw("mcp_servers") != nil {
 		runs, bounded = true, false
 	}
@@ -67,6 +85,12 @@ func (c *Call) weighTools(body []byte, f *fields) {
 			c.Input += toolPrompt
 			if !clientRuns(kind) {
 				runs = true
+				switch {
+				case strings.HasPrefix(kind, "web_search"):
+					searches += searchesOf(uses)
+				case !costsNothing(kind):
+					c.Other = true
+				}
 				bounded = bounded && uses > 0
 				rounds += uses
 			}
@@ -77,7 +101,9 @@ func (c *Call) weighTools(body []byte, f *fields) {
 	}
 	if n, given := f.number("max_tool_calls"); given {
 		rounds, bounded = n, true
+		searches = min(searches, n)
 	}
+	c.Searches = min(searches, app.MaxSearches)
 	if !bounded || rounds == 0 || rounds > 1000 {
 		rounds = toolRounds
 	}
@@ -109,11 +135,34 @@ func clientRuns(kind string) bool {
 	return false
 }
 
+// searchesOf is how often a tool may search that may be used so often (0: not
+// said).
+func searchesOf(uses int64) int64 {
+	if uses == 0 {
+		return searchesUnsaid
+	}
+	return uses
+}
+
+// costsNothing reports whether a tool that the vendor runs costs no more than
+// its tokens. Code costs by the time that it runs, and files by the search, of
+// which answers tell nothing.
+func costsNothing(kind string) bool {
+	for _, prefix := range []string{"mcp", "web_fetch", "tool_search"} {
+		if strings.HasPrefix(kind, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
 // scale weighs values in tokens.
 type scale struct {
 	body    []byte
 	image   int64
 	context bool
+	long    bool // something is to be cached for longer than the shortest time
+	sound   bool // something is sound
 }
 
 // value is the bound of one value: its bytes, but for images.
@@ -129,14 +178,28 @@ func (s *scale) value(from, to int) int64 {
 	return int64(to - from)
 }
 
+// isShortest reports whether a time to keep what is cached is the shortest that
+// the vendor has, which a call need not name.
+func isShortest(time string) bool {
+	switch time {
+	case "", "5m", "30m", "in_memory":
+		return true
+	}
+	return false
+}
+
 func (s *scale) object(from, to int) int64 {
 	weight, picture, image := int64(2), int64(0), false
 	_ = eachMember(s.body, from, func(m member) error {
 		switch m.name {
 		case "file_id", "file_url", "file_data":
 			s.context = true
+		case "ttl", "prompt_cache_retention": // whatever else has such a name does no harm
+			s.long = s.long || !isShortest(unquote(s.body[m.from:m.to]))
 		case "type":
 			switch unquote(s.body[m.from:m.to]) {
+			case "input_audio", "audio":
+				s.sound = true
 			case "image", "image_url", "input_image", "computer_screenshot":
 				image = true
 			case "document", "file", "input_file", "container_upload", "item_reference":
