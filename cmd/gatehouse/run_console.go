@@ -122,10 +122,21 @@ func (p *Program) apiHandler(management http.Handler) http.Handler {
 func (p *Program) consolePages(readiness *wellknown.Readiness, assets *static.Assets) *console.Console {
 	return &console.Console{Orgs: p.orgs, Keys: p.keys, Plans: p.plans, Routing: p.routes, Usage: p.usage, Traffic: p.view,
 		Meters: p.meterSet, MeterUsage: p.usage, Quotas: p.quotaDesk, Reservations: p.reservations, Proofs: p.verifier, Rates: p.rates,
+		QuotaAccounts: p.ledgerStore, QuotaOf: p.quotaOf, Customers: &billing.Customers{Store: p.store}, Outbox: &export.Desk{Outbox: p.ledgerStore},
 		Limits: p.limits, InFlight: p.gateway.InFlight, Upstreams: p.upstreamHealth,
 		Checks:   func(ctx context.Context) []console.Check { return consoleChecks(readiness.Results(ctx)) },
 		Accounts: p.auth, Client: p.address, Sealer: p.sealer, Asset: assets.URL, About: p.about(),
 		Access: p.access, Observe: p.metrics.Observe("console"), Now: p.now, Log: p.log}
+}
+
+// quotaOf is the quota that an account is held against; not ok: none is.
+func (p *Program) quotaOf(ctx context.Context, a app.Account) (app.Quota, bool, error) {
+	book, err := p.gateway.QuotaBook(ctx, a.Org)
+	if app.IsKind(err, app.KindNotFound) { // the organization was deleted
+		return app.Quota{}, false, nil
+	}
+	q, ok := book.Quota(a)
+	return q, ok, err
 }
 
 func (p *Program) about() console.About {
@@ -134,7 +145,7 @@ func (p *Program) about() console.About {
 		counter = "Redis"
 	}
 	return console.About{Version: version, Engine: p.store.Engine(), Counter: counter, DataDir: p.config.DataDir,
-		Gateway: p.config.gatewayURL(), Started: p.started, Secure: strings.HasPrefix(p.config.consoleURL(), "https:")}
+		Gateway: p.config.gatewayURL(), Started: p.started, Secure: strings.HasPrefix(p.config.consoleURL(), "https:"), Stripe: p.config.Stripe.SecretKey != ""}
 }
 
 func (p *Program) upstreamHealth() map[string][]console.AddressStatus {

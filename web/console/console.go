@@ -29,6 +29,13 @@ type Console struct {
 	Reservations Reservations
 	Proofs       Proofs
 	Rates        Rates
+	// QuotaAccounts and QuotaOf, which finds what an account is held against
+	// (not ok: nothing), tell who is near a limit; one needs the other.
+	QuotaAccounts QuotaAccounts
+	QuotaOf       func(ctx context.Context, a app.Account) (quota app.Quota, ok bool, err error)
+	// Customers and Outbox are the page of Stripe; one needs the other.
+	Customers Customers
+	Outbox    Outbox
 	// InFlight tells how many requests and WebSockets of an organization run on
 	// this node; optional.
 	InFlight func(org app.OrgID) (requests, sockets int64)
@@ -57,6 +64,7 @@ type About struct {
 	Gateway string // address that reaches the gateway, such as "http://127.0.0.1:8080"
 	Started time.Time
 	Secure  bool // the console is served over TLS: its cookies say so
+	Stripe  bool // usage is reported to Stripe
 }
 
 // Check is one thing that must be well for the gate to work.
@@ -100,6 +108,7 @@ type site struct {
 	responder *respond.Responder
 	cookies   *session.Manager
 	feed      *feed
+	near      nearWatch
 }
 
 func (c *Console) assets() ui.Assets {

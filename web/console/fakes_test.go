@@ -12,6 +12,7 @@ import (
 	"gatehouse/app/margin"
 	"gatehouse/app/metering"
 	"gatehouse/app/quota"
+	"gatehouse/store"
 	"gatehouse/web/console"
 )
 
@@ -23,6 +24,8 @@ var (
 	_ console.Quotas       = (*quota.Service)(nil)
 	_ console.Reservations = (*quota.Reservations)(nil)
 	_ console.Rates        = (*margin.Rates)(nil)
+
+	_ console.QuotaAccounts = (*store.Ledger)(nil)
 )
 
 // fakeMeters are the built-in meters and two that read events.
@@ -124,7 +127,7 @@ func (f *fakeQuotas) Quotas(ctx context.Context, _ app.Actor, slug string) ([]ap
 	if f.none {
 		return nil, nil
 	}
-	now := f.stage.now()
+	now, full := f.stage.now(), fullness(slug)
 	month := func(meter string, limit, used, reserved int64, exhausted time.Duration) app.QuotaState {
 		q := app.QuotaState{Quota: app.Quota{Meter: meter, Limit: limit, Period: app.PeriodMonth}, Hard: true, Used: used, Reserved: reserved}
 		q.Start, q.ResetsAt = app.PeriodMonth.Bounds(now, time.UTC, now)
@@ -133,7 +136,7 @@ func (f *fakeQuotas) Quotas(ctx context.Context, _ app.Actor, slug string) ([]ap
 		}
 		return q
 	}
-	states := []app.QuotaState{month(app.MeterAgentMinutes, 10_000, 8_412, 340, 50*time.Hour), month(app.MeterCost, 22_000_000, 20_350_000, 412_000, 9*time.Hour),
+	states := []app.QuotaState{month(app.MeterAgentMinutes, 10_000, 8_412-100*full, 340, 50*time.Hour), month(app.MeterCost, 22_000_000, 20_350_000+220_000*full, 412_000, 9*time.Hour),
 		month(app.MeterTokensOutput, 40_000_000, 12_310_442, 0, 0)}
 	states[2].Mode, states[2].Hard = app.QuotaSoft, false
 	if key := f.stage.keyOf(slug); key != "" {
@@ -149,6 +152,60 @@ func (f *fakeQuotas) Quotas(ctx context.Context, _ app.Actor, slug string) ([]ap
 		}
 	}
 	return states, nil
+}
+
+// fullness makes organizations differ, by a few per cent of their quotas.
+func fullness(slug string) int64 {
+	if slug == "acme" || slug == "acme-robotics" {
+		return 0
+	}
+	h := fnv.New32()
+	h.Write([]byte(slug))
+	return int64(h.Sum32()%17) - 8
+}
+
+// fakeAccounts are the accounts that fakeQuotas makes up, as changed just now.
+type fakeAccounts struct {
+	stage   *stage
+	changed []app.AccountState // beside, the longest ago first
+	asked   int
+}
+
+func (f *fakeAccounts) AccountsUpdated(ctx context.Context, since int64, max int) (list []app.AccountState, err error) {
+	f.asked++
+	if f.stage.quotas.none {
+		return nil, nil
+	}
+	orgs, err := f.stage.store.Orgs(ctx, app.Page{Limit: 200})
+	f.stage.must(err)
+	for _, o := range orgs.Items {
+		states, err := f.stage.quotas.Quotas(ctx, system, o.Slug)
+		f.stage.must(err)
+		for _, q := range states {
+			a := app.AccountState{Account: app.Account{Org: o.ID, Key: q.Key, Meter: q.Meter, Period: q.Period, Start: q.Start.UnixMilli(), End: q.ResetsAt.UnixMilli()}}
+			a.Spent, a.UpdatedAt, a.OpenedAt = q.Used, q.Start, q.Start
+			list = append(list, a)
+		}
+	}
+	list = append(list, f.changed...)
+	list = slices.DeleteFunc(list, func(a app.AccountState) bool { return a.UpdatedAt.UnixMilli() < since })
+	slices.SortStableFunc(list, func(x, y app.AccountState) int { return x.UpdatedAt.Compare(y.UpdatedAt) })
+	return list[:min(len(list), max)], nil
+}
+
+// quotaOf finds the quota among those that fakeQuotas makes up.
+func (s *stage) quotaOf(ctx context.Context, a app.Account) (app.Quota, bool, error) {
+	o, err := s.store.Org(ctx, a.Org)
+	if err != nil {
+		return app.Quota{}, false, err
+	}
+	states, err := s.quotas.Quotas(ctx, system, o.Slug)
+	for _, q := range states {
+		if q.Key == a.Key && q.Meter == a.Meter && q.Period == a.Period {
+			return q.Quota, true, err
+		}
+	}
+	return app.Quota{}, false, err
 }
 
 func (f *fakeQuotas) Find(_ context.Context, _ app.Actor, slug string) (list []app.QuotaOverride, err error) {

@@ -18,8 +18,8 @@ import (
 )
 
 // The stream: once a second each followed topic is rendered, and the parts of
-// it that changed are sent. Topics are "gate", "overview.RANGE", "start",
-// "org.ID", "traffic", "upstream.NAME" and "system".
+// it that changed are sent. Topics are "gate", "overview.RANGE", "near",
+// "start", "org.ID", "traffic", "upstream.NAME" and "system".
 const (
 	feedEvery  = time.Second
 	feedFresh  = 900 * time.Millisecond // one rendering serves all streams of a second
@@ -100,6 +100,8 @@ func (f *feed) render(ctx context.Context, v *visit, topic string) (parts, error
 		made = map[string]templ.Component{"foot": ui.GateFoot(f.site.gate(ctx))}
 	case "overview":
 		made, err = f.site.overviewParts(ctx, v, id)
+	case "near":
+		made, err = f.site.nearParts(ctx, v)
 	case "start":
 		made, err = f.site.startParts(ctx, v)
 	case "org":

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/csv"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ type meterAsk struct {
 	period period
 	step   string
 	asked  string // step as asked for
+	picks  []pick
 	group  string // "org", "key", "route" or a dimension
 	zone   string // as asked for; empty: the browser's
 }
@@ -60,40 +62,79 @@ func (s *site) meterAsk(v *visit, path string, org *app.Org) (meterAsk, error) {
 	a.period = meterPeriodOf(v.query("period"), v.now, zone)
 	a.step = a.period.stepOf(a.asked)
 	a.period = a.period.stepped(a.step)
+	a.picks = picksOf(v, a.every())
+	if err := s.namePicks(v, org, a.picks); err != nil {
+		return a, err
+	}
 	if !slices.ContainsFunc(a.groups(), func(o ui.Option) bool { return o.Value == a.group }) {
 		a.group = a.groups()[0].Value
 	}
 	return a, nil
 }
 
-// groups are what the meter's usage can be grouped by, the usual one first.
+// groups are what is left to group by. Where everything is picked, the first
+// groups what is one.
 func (a meterAsk) groups() []ui.Option {
-	options := []ui.Option{{Value: "org", Label: "By organization"}, {Value: "route", Label: "By route"}}
-	if a.org != nil {
-		options[0] = ui.Option{Value: "key", Label: "By key"}
+	if left := unpicked(a.every(), a.picks); len(left) > 0 {
+		return left
 	}
+	return a.every()[:1]
+}
+
+// every is what the meter's usage can be grouped by, the usual one first.
+func (a meterAsk) every() []ui.Option {
+	options := usageGroups(a.org)
 	for _, d := range a.meter.Dimensions {
 		options = append(options, ui.Option{Value: d, Label: "By " + strings.ReplaceAll(d, "_", " ")})
 	}
 	return options
 }
 
-func (a meterAsk) groupHead() string {
-	if a.group == "org" || a.group == "key" || a.group == "route" {
-		return groupHead(a.group)
-	}
-	return sentenceCase(strings.ReplaceAll(a.group, "_", " "))
-}
+func (a meterAsk) groupHead() string { return pickWords(a.group) }
 
 // pairs are the parameters of the address, without the period.
 func (a meterAsk) pairs() []string {
-	return []string{"meter", a.meter.Slug, "group", unless(a.group, a.groups()[0].Value), "step", unless(a.step, a.period.usualStep()), "tz", a.zone}
+	pairs := []string{"meter", a.meter.Slug, "group", unless(a.group, a.groups()[0].Value), "step", unless(a.step, a.period.usualStep()), "tz", a.zone}
+	return append(pairs, pickPairs(a.picks, "")...)
+}
+
+// address is the page as it was asked for.
+func (a meterAsk) address() string {
+	return ui.With(a.path, append([]string{"period", unless(a.period.Key, defaultPeriod)}, a.pairs()...)...)
+}
+
+// without is the address of the page that is not narrowed by the name.
+func (a meterAsk) without(by string) string {
+	wider := a
+	wider.picks = slices.DeleteFunc(slices.Clone(a.picks), func(p pick) bool { return p.by == by })
+	return wider.address()
+}
+
+// hrefOf leads from a group to the page of the group alone.
+func (a meterAsk) hrefOf(t usageTotal) string {
+	narrow := a
+	switch {
+	case a.group == "org" && t.href == "", t.Group == "":
+		return "" // deleted, or cannot be asked for alone
+	case a.group == "org":
+		narrow.path, narrow.org = t.href, &app.Org{}
+	default:
+		narrow.picks = append(slices.Clone(a.picks), pick{by: a.group, value: t.Group})
+	}
+	narrow.group = narrow.groups()[0].Value
+	return narrow.address()
 }
 
 func (a meterAsk) query() app.MeterQuery {
 	q := app.MeterQuery{Meter: a.meter.Slug, Since: a.period.since(), Until: a.period.until(), Zone: a.period.Zone}
 	if a.org != nil {
 		q.Org = a.org.ID
+	}
+	if len(a.picks) > 0 {
+		q.Filter = map[string]string{}
+	}
+	for _, p := range a.picks {
+		q.Filter[p.by] = p.value
 	}
 	return q
 }
@@ -122,15 +163,19 @@ func (s *site) meterUsageOf(v *visit, path string, org *app.Org) error {
 	if err != nil {
 		return err
 	}
+	before, err := s.metersBefore(v, a)
+	if err != nil {
+		return err
+	}
 	view := meterUsageView{Page: s.page(v, "Usage of "+a.meter.Name, "usage"), Action: path, Chart: chart, About: aboutMeter(a.meter),
 		Subtitle: joinSome(" · ", "All organizations", a.period.Words, "times in "+a.period.Zone.String()), RowsOf: a.groupHead(), ValueHead: valueHead(a.meter),
-		Hidden: []hiddenField{{"period", unless(a.period.Key, defaultPeriod)}}, CSV: ui.With(path+".csv", append([]string{"period", unless(a.period.Key, defaultPeriod)}, a.pairs()...)...),
+		Hidden: append(hiddenPicks(a.picks), hiddenField{"period", unless(a.period.Key, defaultPeriod)}), Chips: chips(a.picks, a.without), CSV: ui.With(path+".csv", append([]string{"period", unless(a.period.Key, defaultPeriod)}, a.pairs()...)...),
 		Range: meterRange(a), Group: ui.Select{Name: "group", Label: "Group by", Value: a.group, Apply: true, Options: a.groups()},
 		Step: a.period.stepChoice(a.step), Zone: zoneChoice(v, usageAsk{period: a.period}), Empty: meterEmpty(a)}
 	if view.Meter, err = s.meterChoice(v, a.meter.Slug); err != nil {
 		return err
 	}
-	view.fill(a, whole.Rows, groups)
+	view.fill(a, whole.Rows, groups, before)
 	if org != nil {
 		head := s.orgHead(v, *org, "usage")
 		view.Head, view.Page.Nav, view.Page.Title = &head, "orgs", a.meter.Name+" of "+org.Name
@@ -177,6 +222,31 @@ type meterGroup struct {
 	value, estimated int64
 }
 
+// meterBefore is usage in the period before, up to where this one has come.
+type meterBefore struct {
+	whole  int64
+	groups map[string]int64
+}
+
+func (s *site) metersBefore(v *visit, a meterAsk) (b meterBefore, err error) {
+	before := a.period.before()
+	q := a.query()
+	q.Since, q.Until = before.since(), a.period.alike(before)
+	whole, err := s.MeterUsage.Meter(v.ctx(), v.actor, q)
+	if err != nil {
+		return b, err
+	}
+	for _, row := range whole.Rows {
+		b.whole = row.Value
+	}
+	q.Group, b.groups = []string{a.group}, map[string]int64{}
+	grouped, err := s.MeterUsage.Meter(v.ctx(), v.actor, q)
+	for _, row := range grouped.Rows {
+		b.groups[row.Group[a.group]] = row.Value
+	}
+	return b, err
+}
+
 // meterGroups sums the period per group, the most first, and finds the names
 // of the first ones.
 func (s *site) meterGroups(v *visit, a meterAsk) ([]meterGroup, error) {
@@ -208,7 +278,13 @@ func (s *site) meterGroups(v *visit, a meterAsk) ([]meterGroup, error) {
 // up to the whole.
 func (s *site) meterChart(v *visit, a meterAsk, groups []meterGroup) (usageChart, error) {
 	card := usageChart{Title: a.meter.Name + " " + a.period.Title, Chart: ui.Chart{ID: "meter", First: "From (" + a.period.Zone.String() + ")", Unit: axisOf(a.meter)}}
-	all, any, err := s.meterSlots(v, a, a.perStep())
+	all, any, err := s.meterSlots(v, a.perStep(), a.period)
+	if err != nil {
+		return card, err
+	}
+	earlier := a
+	earlier.period = a.period.before().stepped(a.step)
+	before, _, err := s.meterSlots(v, earlier.perStep(), earlier.period)
 	if err != nil {
 		return card, err
 	}
@@ -218,7 +294,7 @@ func (s *site) meterChart(v *visit, a meterAsk, groups []meterGroup) (usageChart
 	}
 	if !additive(a.meter) {
 		card.Chart.Series = []ui.Series{{Name: valueHead(a.meter), Class: groupClasses[0]}}
-		a.fill(&card.Chart, [][]int64{all})
+		a.fill(&card.Chart, [][]int64{all}, before)
 		return card, nil
 	}
 	values := [][]int64{}
@@ -229,22 +305,22 @@ func (s *site) meterChart(v *visit, a meterAsk, groups []meterGroup) (usageChart
 		if g.Group == "" {
 			continue // cannot be asked for alone: it is part of the rest
 		}
-		own, _, err := s.meterSlots(v, a, a.only(g.Group))
+		own, _, err := s.meterSlots(v, a.only(g.Group), a.period)
 		if err != nil {
 			return card, err
 		}
 		card.Chart.Series = append(card.Chart.Series, ui.Series{Name: shorten(g.name), Class: groupClasses[len(values)]})
 		values = append(values, own)
 	}
-	if len(groups) > len(values) {
-		name := "All others"
+	if rest := len(groups) - len(values); rest > 0 {
+		part := ui.Series{Name: othersName(rest), Class: "s-rest"}
 		if len(values) == 0 {
-			name = "All"
+			part = ui.Series{Name: "All", Class: groupClasses[0]}
 		}
-		card.Chart.Series = append(card.Chart.Series, ui.Series{Name: name, Class: "s-rest"})
+		card.Chart.Series = append(card.Chart.Series, part)
 		values = append(values, others(all, values))
 	}
-	a.fill(&card.Chart, values)
+	a.fill(&card.Chart, values, before)
 	return card, nil
 }
 
@@ -254,24 +330,30 @@ func (a meterAsk) only(group string) app.MeterQuery {
 	if a.group == "org" {
 		q.Org = app.OrgID(group)
 	} else {
-		q.Filter = map[string]string{a.group: group}
+		q.Filter = maps.Clone(q.Filter)
+		if q.Filter == nil {
+			q.Filter = map[string]string{}
+		}
+		q.Filter[a.group] = group
 	}
 	return q
 }
 
-func (s *site) meterSlots(v *visit, a meterAsk, q app.MeterQuery) (values []int64, any bool, err error) {
+// meterSlots reads the meter in each slot of the period.
+func (s *site) meterSlots(v *visit, q app.MeterQuery, p period) (values []int64, any bool, err error) {
 	report, err := s.MeterUsage.Meter(v.ctx(), v.actor, q)
-	values = make([]int64, len(a.period.Slots))
+	values = make([]int64, len(p.Slots))
 	for _, row := range report.Rows {
 		any = any || row.Value != 0
-		if i := a.period.slot(row.Start); i >= 0 {
+		if i := p.slot(row.Start); i >= 0 {
 			values[i] += row.Value
 		}
 	}
 	return values, any, err
 }
 
-func (a meterAsk) fill(c *ui.Chart, values [][]int64) {
+func (a meterAsk) fill(c *ui.Chart, values [][]int64, before []int64) {
+	c.Before = a.period.beforeName(before)
 	c.Label = fmt.Sprintf("%s %s, %s, times in %s", a.meter.Name, a.period.Title, a.period.Words, a.period.Zone)
 	c.Rest = a.period.Words + " · times in " + a.period.Zone.String()
 	for i, start := range a.period.Slots {
@@ -279,8 +361,12 @@ func (a meterAsk) fill(c *ui.Chart, values [][]int64) {
 		if i+1 < len(a.period.Slots) {
 			end = a.period.Slots[i+1]
 		}
-		step := ui.Step{Partial: start.Before(a.period.Now) && end.After(a.period.Now)}
+		step := a.period.chartStep(start, end)
 		step.Label, step.Tick, step.Minor = a.period.stepLabels(a.step, i)
+		step.BeforeText = ui.Dash
+		if i < len(before) { // a month may have more days than the one before
+			step.Before, step.BeforeText = float64(before[i]), quantity(a.meter, before[i])
+		}
 		for _, series := range values {
 			step.Values = append(step.Values, float64(series[i]))
 			step.Texts = append(step.Texts, quantity(a.meter, series[i]))
@@ -290,14 +376,16 @@ func (a meterAsk) fill(c *ui.Chart, values [][]int64) {
 }
 
 // fill puts the table and the figures into the view.
-func (view *meterUsageView) fill(a meterAsk, whole []app.MeterRow, groups []meterGroup) {
+func (view *meterUsageView) fill(a meterAsk, whole []app.MeterRow, groups []meterGroup, before meterBefore) {
 	var total, estimated int64
 	for _, row := range whole {
 		total, estimated = row.Value, row.Estimated
 	}
-	view.Total, view.Estimated = quantity(a.meter, total), ui.Count(estimated)
+	view.Total, view.Estimated, view.Change = quantity(a.meter, total), ui.Count(estimated), changeOf(before.whole > 0, total, before.whole)
+	view.Figures = meterFigures(a, total, estimated, groups, before.whole)
 	for _, g := range groups[:min(len(groups), maxUsageRows)] {
-		row := meterRow{Name: g.name, Sub: g.sub, Href: g.href, Value: quantity(a.meter, g.value), Share: ui.Dash, Estimated: ui.Count(g.estimated)}
+		row := meterRow{Name: g.name, Sub: g.sub, Href: a.hrefOf(g.usageTotal), Value: quantity(a.meter, g.value), Share: ui.Dash, Estimated: ui.Count(g.estimated),
+			Change: changeOf(before.whole > 0, g.value, before.groups[g.Group])}
 		if additive(a.meter) {
 			row.Share = ui.Percent(g.value, total) + "\u00a0%"
 		}
@@ -306,6 +394,33 @@ func (view *meterUsageView) fill(a meterAsk, whole []app.MeterRow, groups []mete
 	if len(groups) > maxUsageRows {
 		view.More = fmt.Sprintf("The %d largest of %s. The export holds them all.", maxUsageRows, ui.Count(int64(len(groups))))
 	}
+}
+
+// meterFigures are the sum, what it was before, who used the most, and how
+// much of it is a guess.
+func meterFigures(a meterAsk, total, estimated int64, groups []meterGroup, before int64) []ui.Figure {
+	name, _ := a.period.beforeWords()
+	most := ui.Figure{Label: "Most by one " + strings.ToLower(a.groupHead()), Value: ui.Dash, Note: "nothing was used"}
+	if len(groups) > 0 {
+		most.Value, most.Note = quantity(a.meter, groups[0].value), shorten(groups[0].name)
+	}
+	return []ui.Figure{
+		{Label: orText(a.meter.Name, a.meter.Slug), Value: quantity(a.meter, total), Unit: unitsOf(a.meter), Note: changeNote(a.period, total, map[string]int64{"": before})},
+		{Label: name, Value: quantity(a.meter, before), Note: beforeNote(a.period, before)},
+		most,
+		{Label: "Estimated uses", Value: ui.Short(estimated), Note: "whose true quantity nobody said"},
+	}
+}
+
+// beforeNote says how much of the period before is summed.
+func beforeNote(p period, before int64) string {
+	switch {
+	case before == 0:
+		return "nothing was used"
+	case p.until().Before(p.End):
+		return "as far as this period has come"
+	}
+	return "all of it"
 }
 
 // meterEmpty teaches how usage of the meter comes about.

@@ -126,7 +126,7 @@ func rateFuse(rate app.RateLimit, state limit.State) ui.Fuse {
 		note = "Refills at " + ui.Rate(perSecond) + " a second; full again in " + ui.Span(state.Reset.Round(time.Second)) + "."
 	}
 	return ui.Fuse{Title: "Units per " + ui.Window(rate.Window.Std()), Used: ui.Count(used), Of: "of " + ui.Count(rate.Capacity()) + " used",
-		Percent: used * 100 / max(rate.Capacity(), 1), Note: note}
+		Percent: used * 100 / max(rate.Capacity(), 1), Some: used > 0, Note: note}
 }
 
 func slotFuse(title, where string, used, cap int64) ui.Fuse {

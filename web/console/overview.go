@@ -98,6 +98,9 @@ func (s *site) overview(v *visit) error {
 		if view.Quotas, err = s.quotaNews(v.ctx(), v); err != nil {
 			return err
 		}
+		if n := view.Quotas; n != nil && n.Near != nil && !n.All {
+			view.Page.Live = append(view.Page.Live, "near")
+		}
 	}
 	if start != nil {
 		view.Page.Live = append(view.Page.Live, "start")

@@ -112,6 +112,11 @@ func (p *period) slot(at time.Time) int {
 	return sort.Search(len(p.Slots), func(i int) bool { return p.Slots[i].After(at) }) - 1
 }
 
+// chartStep is a slot as a chart draws it.
+func (p *period) chartStep(start, end time.Time) ui.Step {
+	return ui.Step{Partial: start.Before(p.Now) && end.After(p.Now), Future: start.After(p.Now)}
+}
+
 // label names a slot in the read-out and the table.
 func (p *period) label(start time.Time) string {
 	switch p.Key {

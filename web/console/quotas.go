@@ -13,15 +13,11 @@ import (
 	"gatehouse/web/ui"
 )
 
-// nearQuotas is the number of quotas that the overview lists.
-const nearQuotas = 5
-
-// nearFrom is the per cent of a quota from which the overview lists it: where
-// the ladder first tells.
-const nearFrom = 80
-
-// shownNotices bounds the notices of a page.
-const shownNotices = 20
+// shownNotices bounds the notices of a page, newsNotices those of the overview.
+const (
+	shownNotices = 20
+	newsNotices  = 6
+)
 
 // orgQuotas is the page of an organization's quotas.
 func (s *site) orgQuotas(v *visit) error {
@@ -93,6 +89,7 @@ func (s *site) quotaCards(v *visit, o app.Org, list []app.Meter, names map[app.K
 	zone := s.planZone(v.ctx(), v, o)
 	for _, q := range states {
 		card := quotaCardOf(s.Now(), zone, q, list)
+		card.ID, card.Usage = quotaAnchor(q.Key, q.Meter, q.Period), s.quotaUsage(o, zone, q)
 		card.Edit = ui.Quota(o.Slug, "edit", q.Key, q.Meter, q.Period)
 		card.Override = slices.ContainsFunc(overrides, quotaKey{q.Key, q.Meter, q.Period}.of)
 		if q.Key == "" {
@@ -103,6 +100,25 @@ func (s *site) quotaCards(v *visit, o app.Org, list []app.Meter, names map[app.K
 		keys = append(keys, card)
 	}
 	return cards, keys, nil
+}
+
+// quotaAnchor names a quota within its page, for links that lead to it.
+func quotaAnchor(key app.KeyID, meter string, period app.QuotaPeriod) string {
+	return "quota-" + joinSome("-", string(key), meter, string(period))
+}
+
+// quotaUsage leads to the usage that the quota counts, in the zone in which
+// its period begins.
+func (s *site) quotaUsage(o app.Org, zone *time.Location, q app.QuotaState) string {
+	if s.MeterUsage == nil {
+		return ""
+	}
+	period := map[app.QuotaPeriod]string{app.PeriodMinute: "24h", app.PeriodHour: "24h", app.PeriodDay: "24h", app.PeriodBilling: "90d", app.PeriodLifetime: "year"}[q.Period]
+	where := ""
+	if q.Key != "" {
+		where = "key:" + string(q.Key)
+	}
+	return ui.With(ui.Org(o.Slug, "usage"), "meter", q.Meter, "period", period, "tz", zone.String(), "where", where)
 }
 
 // planZone is the zone in which months and days of the organization's quotas
@@ -124,7 +140,7 @@ func quotaCardOf(now time.Time, zone *time.Location, q app.QuotaState, list []ap
 	m := meterNamed(list, q.Meter)
 	card := quotaCard{Title: m.Name, Ends: quotaEnds(now, zone, q), Mode: quotaMode(m, q.Quota)}
 	card.Fuse = ui.Fuse{Title: m.Name, Used: quantity(m, q.Used), Of: joinSome(" ", "of "+quantity(m, q.Limit), unitsOf(m)),
-		Percent: ui.PercentOf(q.Used, q.Limit), Held: ui.PercentOf(q.Reserved, q.Limit)}
+		Percent: ui.PercentOf(q.Used, q.Limit), Some: q.Used > 0, Held: ui.PercentOf(q.Reserved, q.Limit)}
 	if q.Reserved > 0 {
 		card.Reserved = quantity(m, q.Reserved) + " more reserved by what runs"
 	}
@@ -225,7 +241,7 @@ func (s *site) noticeRows(v *visit, org string, list []app.Meter, names map[app.
 	var rows []noticeRow
 	for _, n := range page.Items {
 		m := meterNamed(list, n.Meter)
-		rows = append(rows, noticeRow{Badge: thresholdBadge(n.Threshold), Meter: m.Name, Key: nameOfKey(names, n.Key), At: v.moment(n.At),
+		rows = append(rows, noticeRow{Anchor: quotaAnchor(n.Key, n.Meter, n.Period), Badge: thresholdBadge(n.Threshold), Meter: m.Name, Key: nameOfKey(names, n.Key), At: v.moment(n.At),
 			Text: joinSome(" ", quantity(m, n.Used)+" of "+quantity(m, n.Limit), unitsOf(m)) + " a " + periodWords(string(n.Period)), Org: string(n.Org)})
 	}
 	return rows, err
@@ -280,9 +296,8 @@ func (s *site) overrideRows(v *visit, o app.Org, list []app.Meter, names map[app
 	return rows, err
 }
 
-// quotaNews is what the overview says of quotas: the fullest, and the last
-// notices. Whoever is near a limit passed a threshold before, so those of whom
-// notices were told are looked at, and not everybody.
+// quotaNews is what the overview says of quotas: the fullest now, and the last
+// notices.
 func (s *site) quotaNews(ctx context.Context, v *visit) (*quotaNews, error) {
 	if s.Quotas == nil {
 		return nil, nil
@@ -291,50 +306,25 @@ func (s *site) quotaNews(ctx context.Context, v *visit) (*quotaNews, error) {
 	if err != nil {
 		return nil, err
 	}
-	news := &quotaNews{}
+	news := &quotaNews{All: v.query("near") == "all"}
+	if news.Near, err = s.nearView(ctx, v, news.All); err != nil {
+		return nil, err
+	}
 	if news.Notices, err = s.noticeRows(v, "", list, nil); err != nil {
 		return nil, err
 	}
-	seen := map[string]bool{}
+	news.Notices = news.Notices[:min(len(news.Notices), newsNotices)]
 	for i := range news.Notices {
 		n := &news.Notices[i]
 		o, err := s.Orgs.Find(ctx, v.actor, n.Org)
 		switch {
 		case app.IsKind(err, app.KindNotFound):
 			n.Name = n.Org
-			continue
 		case err != nil:
 			return nil, err
+		default:
+			n.Name, n.Href = o.Name, ui.Org(o.Slug, "quotas")
 		}
-		n.Name, n.Href = o.Name, ui.Org(o.Slug, "quotas")
-		if seen[n.Org] {
-			continue
-		}
-		seen[n.Org] = true
-		near, err := s.nearOf(ctx, v, o, list)
-		if err != nil {
-			return nil, err
-		}
-		news.Near = append(news.Near, near...)
 	}
-	slices.SortStableFunc(news.Near, func(x, y nearRow) int { return cmp.Compare(y.Fuse.Percent, x.Fuse.Percent) })
-	news.Near, news.Notices = news.Near[:min(len(news.Near), nearQuotas)], news.Notices[:min(len(news.Notices), nearQuotas)]
 	return news, nil
-}
-
-// nearOf are the organization's quotas that are near their limit.
-func (s *site) nearOf(ctx context.Context, v *visit, o app.Org, list []app.Meter) (near []nearRow, err error) {
-	states, err := s.Quotas.Quotas(ctx, v.actor, o.Slug)
-	for _, q := range states {
-		if ui.PercentOf(q.Used, q.Limit) < nearFrom {
-			continue
-		}
-		card := quotaCardOf(v.now, v.zone, q, list)
-		row := nearRow{Name: o.Name, Href: ui.Org(o.Slug, "quotas"), Fuse: card.Fuse, Meter: card.Title + " a " + periodWords(string(q.Period)), Forecast: card.Forecast, Tone: card.Tone}
-		if q.Key != "" {
-			row.Meter += ", one key"
-		}
-		near = append(near, row)
-	}
-	return near, err
 }

@@ -2,7 +2,9 @@ package console_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +52,7 @@ func TestAQuotaIsSetAndRemovedWithoutScripts(t *testing.T) {
 		t.Fatalf("the form set %+v", got)
 	}
 	page := c.page(all)
-	for _, part := range []string{"of $1,007.50", ">Override<", "5 % beyond", "agreed", "84&nbsp;%", "340 more reserved", "At this pace exhausted", "rsv_01kb2r8m4x9cvt"} {
+	for _, part := range []string{"of $1,007.50", ">Override<", "5 % beyond", "agreed", "84\u00a0%", "340 more reserved", "At this pace exhausted", "rsv_01kb2r8m4x9cvt"} {
 		if !strings.Contains(page, part) {
 			t.Errorf("the page lacks %q", part)
 		}
@@ -75,12 +77,13 @@ func TestWithoutServicesTheirPagesAreNotThere(t *testing.T) {
 	c := s.visitor()
 	org := c.newOrg("Acme", "pro")
 	s.console.Meters, s.console.MeterUsage, s.console.Quotas, s.console.Proofs, s.console.Reservations, s.console.Rates = nil, nil, nil, nil, nil, nil
+	s.console.QuotaAccounts, s.console.QuotaOf, s.console.Customers, s.console.Outbox = nil, nil, nil, nil
 	for _, path := range []string{ui.PathOverview, ui.PathUsage, ui.Org(org.Slug, ""), ui.Org(org.Slug, "usage"), ui.PathSystem, ui.PathRates, ui.PathPlans, ui.PathTraffic} {
-		if page := c.page(path); strings.Contains(page, "/quotas") || strings.Contains(page, ui.PathLedger) || strings.Contains(page, `name="meter"`) {
+		if page := c.page(path); strings.Contains(page, "/quotas") || strings.Contains(page, ui.PathLedger) || strings.Contains(page, ui.PathStripe) || strings.Contains(page, `name="meter"`) {
 			t.Errorf("%s leads to what is not there", path)
 		}
 	}
-	for _, path := range []string{ui.Org(org.Slug, "quotas"), ui.Org(org.Slug, "quotas/edit"), ui.PathLedger, ui.PathMeters} {
+	for _, path := range []string{ui.Org(org.Slug, "quotas"), ui.Org(org.Slug, "quotas/edit"), ui.PathLedger, ui.PathMeters, ui.PathStripe, ui.PathStripe + "/customer", ui.PathStripe + "/remove?org=acme", ui.PathStripe + "/retry"} {
 		if a := c.get(path); a.status != http.StatusNotFound {
 			t.Errorf("%s answered %d", path, a.status)
 		}
@@ -90,17 +93,76 @@ func TestWithoutServicesTheirPagesAreNotThere(t *testing.T) {
 func TestTheOverviewTellsOfQuotasNearTheirLimit(t *testing.T) {
 	s := newStage(t)
 	s.populate(customers...)
-	page := s.visitor().page(ui.PathOverview)
-	for _, part := range []string{"Quotas near their limit", "$20.35 of $22.00", "92 %", "Notices of quotas"} {
+	c := s.visitor()
+	page := c.page(ui.PathOverview)
+	for _, part := range []string{"Quotas near their limit", "Notices of quotas", "quotas#quota-cost-month"} {
 		if !strings.Contains(page, part) {
 			t.Errorf("the overview lacks %q", part)
 		}
 	}
-	if n := strings.Count(page, "$20.35 of $22.00"); n != 5 {
-		t.Errorf("%d quotas of 14 are listed", n)
+	if n := strings.Count(page, `class="tn share`); n != 6 {
+		t.Errorf("%d quotas are listed, not the 6 fullest", n)
 	}
-	if strings.Contains(page, "12,310,442") {
-		t.Error("a quota of which 30 % is used is near its limit")
+	all := c.page(ui.PathOverview + "?near=all")
+	n := strings.Count(all, `class="tn share`)
+	if n <= 6 || !strings.Contains(page, fmt.Sprintf("and %d more", n-6)) {
+		t.Errorf("all are %d, and the overview does not say how many more", n)
+	}
+	if !strings.Contains(all, `$20.35 <span class="muted">of $22.00`) || strings.Contains(all, "12,310,442") {
+		t.Error("what is near its limit is missing, or a quota of which 30 % is used is listed")
+	}
+	var last int64 = 1000
+	for _, part := range strings.Split(all, `class="tn share`)[1:] {
+		_, text, _ := strings.Cut(part, ">")
+		text, _, _ = strings.Cut(text, "\u00a0%")
+		percent, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || percent > last || percent < 80 {
+			t.Errorf("%q comes after %d %%", text, last)
+		}
+		last = percent
+	}
+}
+
+func TestWhoIsNearALimitIsKnownWithoutANotice(t *testing.T) {
+	s := newStage(t)
+	c := s.visitor()
+	s.populate(customers[:1]...)
+	near := func() string {
+		page := c.page(ui.PathOverview)
+		_, after, _ := strings.Cut(page, `id="near-title"`)
+		list, _, _ := strings.Cut(after, `id="news-title"`)
+		return list
+	}
+	if !strings.Contains(near(), "Northwind") {
+		t.Fatal("an account near its limit is not listed")
+	}
+	asked := s.accounts.asked
+	if near(); s.accounts.asked != asked {
+		t.Error("a second look within a moment reads again")
+	}
+	org, err := s.store.OrgBySlug(context.Background(), "northwind-labs")
+	s.must(err)
+	ends := s.now().Add(2 * time.Minute)
+	s.accounts.changed = []app.AccountState{{Account: app.Account{Org: org.ID, Meter: app.MeterCost, Period: app.PeriodMonth, Start: 1, End: ends.UnixMilli()}, Spent: 21_900_000, UpdatedAt: s.now()}}
+	s.shift.Add(int64(time.Minute))
+	if list := near(); strings.Count(list, "Cost a month") != 2 {
+		t.Errorf("an account that changed is not listed: %s", list)
+	}
+	s.shift.Add(int64(2 * time.Minute))
+	if list := near(); strings.Count(list, "Cost a month") != 1 {
+		t.Error("an account whose period is over is listed")
+	}
+	_, err = s.quotas.Put(context.Background(), system, "northwind-labs", app.QuotaOverride{Reason: "more", Quota: app.Quota{Meter: app.MeterCost, Period: app.PeriodMonth, Limit: 220_000_000}})
+	s.must(err)
+	s.quotas.overrides[0].Org = org.ID
+	s.shift.Add(int64(time.Minute))
+	if list := near(); strings.Contains(list, "Cost a month") {
+		t.Error("a quota that was raised is listed by its old limit")
+	}
+	s.quotas.overrides = nil
+	s.shift.Add(int64(time.Minute))
+	if list := near(); !strings.Contains(list, "Cost a month") {
+		t.Error("a quota that was lowered while nothing was used is not listed")
 	}
 }
 

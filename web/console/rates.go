@@ -14,7 +14,7 @@ const maxRateRows = 200
 
 // rates lists what models cost the operator: by model, the newest price first.
 func (s *site) rates(v *visit) error {
-	view := ratesView{Page: s.page(v, "Rates", "money"), Query: strings.TrimSpace(v.query("q"))}
+	view := ratesView{Page: s.page(v, "Rates", "money"), Tabs: s.moneyTabs(ui.PathRates), Query: strings.TrimSpace(v.query("q"))}
 	if s.Rates == nil {
 		return v.render(ratesPage(view))
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/app/export"
 	"gatehouse/app/keys"
 	"gatehouse/app/limit"
 	"gatehouse/app/metering"
@@ -86,6 +87,33 @@ type Quotas interface {
 	Put(ctx context.Context, actor app.Actor, idOrSlug string, override app.QuotaOverride) (app.QuotaOverride, error)
 	Delete(ctx context.Context, actor app.Actor, idOrSlug string, key app.KeyID, meter string, period app.QuotaPeriod) error
 	Notices(ctx context.Context, actor app.Actor, idOrSlug string, page app.Page) (app.List[app.QuotaNotice], error)
+}
+
+// QuotaAccounts reads how much was taken of the quotas of all organizations;
+// store.Ledger fills it.
+type QuotaAccounts interface {
+	// AccountsUpdated lists at most max accounts that changed at since (Unix
+	// milliseconds) or later, the longest ago first.
+	AccountsUpdated(ctx context.Context, since int64, max int) ([]app.AccountState, error)
+}
+
+// Customers says which customer of Stripe an organization is;
+// billing.Customers fills it.
+type Customers interface {
+	Customer(ctx context.Context, actor app.Actor, org app.OrgID) (app.BillingCustomer, error)
+	Customers(ctx context.Context, actor app.Actor) ([]app.BillingCustomer, error)
+	Set(ctx context.Context, actor app.Actor, org app.OrgID, customer string) (app.BillingCustomer, error)
+	Remove(ctx context.Context, actor app.Actor, org app.OrgID) error
+}
+
+// Outbox shows and repeats what is reported to Stripe; export.Desk fills it.
+type Outbox interface {
+	Status(ctx context.Context, actor app.Actor) (export.StripeStatus, error)
+	// Events lists reports of a state, the newest change first: of an
+	// organization, or of all ("").
+	Events(ctx context.Context, actor app.Actor, state app.MeterEventState, org app.OrgID, page app.Page) (app.List[app.MeterEvent], error)
+	// Retry makes a parked report due again, or all of them (""), and answers how many.
+	Retry(ctx context.Context, actor app.Actor, identifier string) (int64, error)
 }
 
 // Reservations lists reservations; quota.Reservations fills it.

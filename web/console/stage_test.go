@@ -19,6 +19,7 @@ import (
 	"gatehouse/app"
 	"gatehouse/app/auth"
 	"gatehouse/app/billing"
+	"gatehouse/app/export"
 	"gatehouse/app/keys"
 	"gatehouse/app/limit"
 	"gatehouse/app/margin"
@@ -51,6 +52,7 @@ type stage struct {
 	console   *console.Console
 	meterUse  *fakeMeterUsage
 	quotas    *fakeQuotas
+	accounts  *fakeAccounts
 	proofs    *fakeProofs
 	url       string
 	cut       func() // ends all connections
@@ -142,6 +144,9 @@ func (s *stage) serve() {
 	s.proofs.held(s.now())
 	s.console.Meters, s.console.MeterUsage, s.console.Quotas, s.console.Proofs = fakeMeters{}, s.meterUse, s.quotas, s.proofs
 	s.console.Reservations, s.console.Rates = fakeReservations{s}, s.rates
+	s.accounts = &fakeAccounts{stage: s}
+	s.console.QuotaAccounts, s.console.QuotaOf = s.accounts, s.quotaOf
+	s.console.Customers, s.console.Outbox, s.console.About.Stripe = &billing.Customers{Store: s.store}, &export.Desk{Outbox: s.book}, true
 	mux := http.NewServeMux()
 	mux.Handle(static.Prefix, assets)
 	mux.Handle("/", s.unlessDeaf(s.console.Handler()))

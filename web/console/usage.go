@@ -35,12 +35,12 @@ func measureOf(key string) measure {
 }
 
 // topGroups is the number of groups that a chart tells apart; the rest is one.
-const topGroups = 3
+const topGroups = 5
 
 // maxUsageRows bounds the table; the rest is in the export.
 const maxUsageRows = 200
 
-var groupClasses = []string{"s-a", "s-soft", "s-faint"}
+var groupClasses = []string{"s-1", "s-2", "s-3", "s-4", "s-5"}
 
 // usageAsk is what a usage page was asked for, all of it in its address.
 type usageAsk struct {
@@ -48,12 +48,13 @@ type usageAsk struct {
 	org     *app.Org // nil: all
 	period  period
 	measure measure
+	picks   []pick
 	group   string // "org", "key" or "route"
 	sort    string // column; with a leading "-" descending
 	zone    string // as asked for; empty: the browser's
 }
 
-func (s *site) usageAsk(v *visit, path string, org *app.Org) usageAsk {
+func (s *site) usageAsk(v *visit, path string, org *app.Org) (usageAsk, error) {
 	zone, named := v.zone, v.query("tz")
 	if chosen, ok := zoneNamed(named); ok {
 		zone = chosen
@@ -61,22 +62,37 @@ func (s *site) usageAsk(v *visit, path string, org *app.Org) usageAsk {
 		named = ""
 	}
 	a := usageAsk{path: path, org: org, zone: named, period: periodOf(v.query("period"), v.now, zone), measure: measureOf(v.query("show")), group: v.query("group"), sort: v.query("sort")}
-	if a.group != "route" {
-		a.group = "org"
-		if org != nil {
-			a.group = "key"
-		}
+	a.picks = picksOf(v, usageGroups(org))
+	if err := s.namePicks(v, org, a.picks); err != nil {
+		return a, err
 	}
-	return a
+	if groups := a.groups(); !slices.ContainsFunc(groups, func(o ui.Option) bool { return o.Value == a.group }) {
+		a.group = groups[0].Value
+	}
+	return a, nil
+}
+
+// usageGroups are what requests can be grouped by, the usual one first.
+func usageGroups(org *app.Org) []ui.Option {
+	if org != nil {
+		return []ui.Option{{Value: "key", Label: "By key"}, {Value: "route", Label: "By route"}}
+	}
+	return []ui.Option{{Value: "org", Label: "By organization"}, {Value: "route", Label: "By route"}}
+}
+
+// groups are what is left to group by. Where everything is picked, the first
+// groups what is one.
+func (a usageAsk) groups() []ui.Option {
+	if left := unpicked(usageGroups(a.org), a.picks); len(left) > 0 {
+		return left
+	}
+	return usageGroups(a.org)[:1]
 }
 
 // pairs are the parameters of the address; the named ones are replaced.
 func (a usageAsk) pairs(replaced ...string) []string {
-	group := a.group
-	if group != "route" {
-		group = ""
-	}
-	pairs := []string{"period", unless(a.period.Key, defaultPeriod), "show", a.measure.key, "group", group, "tz", a.zone, "sort", a.sort}
+	pairs := []string{"period", unless(a.period.Key, defaultPeriod), "show", a.measure.key, "group", unless(a.group, a.groups()[0].Value), "tz", a.zone, "sort", a.sort}
+	pairs = append(pairs, pickPairs(a.picks, "")...)
 	for i := 0; i+1 < len(replaced); i += 2 {
 		for j := 0; j < len(pairs); j += 2 {
 			if pairs[j] == replaced[i] {
@@ -87,6 +103,35 @@ func (a usageAsk) pairs(replaced ...string) []string {
 	return pairs
 }
 
+// without is the address of the page that is not narrowed by the name.
+func (a usageAsk) without(by string) string {
+	wider := a
+	wider.picks = slices.DeleteFunc(slices.Clone(a.picks), func(p pick) bool { return p.by == by })
+	return ui.With(a.path, wider.pairs()...)
+}
+
+// hrefOf leads from a row to the page of the row alone.
+func (a usageAsk) hrefOf(t usageTotal) string {
+	narrow := a
+	narrow.sort = ""
+	switch {
+	case a.group == "org":
+		if t.href == "" {
+			return "" // deleted: it has no page any more
+		}
+		narrow.path, narrow.org, narrow.group = t.href, &app.Org{}, "key"
+	case t.Group == "":
+		return "" // cannot be asked for alone
+	default:
+		narrow.picks = append(slices.Clone(a.picks), pick{by: a.group, value: t.Group})
+		if len(unpicked(usageGroups(a.org), narrow.picks)) == 0 {
+			narrow.picks = narrow.picks[len(narrow.picks)-1:]
+		}
+		narrow.group = narrow.groups()[0].Value
+	}
+	return ui.With(narrow.path, narrow.pairs()...)
+}
+
 func (a usageAsk) orgID() app.OrgID {
 	if a.org == nil {
 		return ""
@@ -94,11 +139,20 @@ func (a usageAsk) orgID() app.OrgID {
 	return a.org.ID
 }
 
+// query is what the page asks of the ledger, as a whole.
+func (a usageAsk) query() app.UsageQuery {
+	return app.UsageQuery{Org: a.orgID(), Key: app.KeyID(valueOf(a.picks, "key")), Route: app.RouteID(valueOf(a.picks, "route"))}
+}
+
 func (s *site) usage(v *visit) error {
 	if s.wantsMeter(v) {
 		return s.meterUsageOf(v, ui.PathUsage, nil)
 	}
-	return s.usageOf(v, s.usageAsk(v, ui.PathUsage, nil))
+	a, err := s.usageAsk(v, ui.PathUsage, nil)
+	if err != nil {
+		return err
+	}
+	return s.usageOf(v, a)
 }
 
 func (s *site) orgUsage(v *visit) error {
@@ -109,7 +163,11 @@ func (s *site) orgUsage(v *visit) error {
 	if s.wantsMeter(v) {
 		return s.meterUsageOf(v, ui.Org(o.Slug, "usage"), &o)
 	}
-	return s.usageOf(v, s.usageAsk(v, ui.Org(o.Slug, "usage"), &o))
+	a, err := s.usageAsk(v, ui.Org(o.Slug, "usage"), &o)
+	if err != nil {
+		return err
+	}
+	return s.usageOf(v, a)
 }
 
 func (s *site) usageOf(v *visit, a usageAsk) error {
@@ -117,14 +175,22 @@ func (s *site) usageOf(v *visit, a usageAsk) error {
 	if err != nil {
 		return err
 	}
+	before, err := s.groupsBefore(v, a)
+	if err != nil {
+		return err
+	}
+	for i := range totals {
+		t := &totals[i]
+		t.now, t.before, t.compared = a.measure.of(t.UsageRow), before[t.Group], len(before) > 0
+	}
 	chart, err := s.usageChart(v, a, totals, "usage")
 	if err != nil {
 		return err
 	}
-	view := usageView{Page: s.page(v, "Usage", "usage"), Action: a.path, Chart: chart, Figures: usageFigures(a, totals),
+	view := usageView{Page: s.page(v, "Usage", "usage"), Action: a.path, Chart: chart, Figures: usageFigures(a, totals, before), Chips: chips(a.picks, a.without),
 		Subtitle: "All organizations · " + a.period.Words + " · times in " + a.period.Zone.String(),
 		Range:    a.period.choices(a.path, a.pairs()[2:]...), CSV: ui.With(a.path+".csv", a.pairs()...),
-		Hidden: []hiddenField{{"period", a.period.Key}, {"show", a.measure.key}, {"sort", a.sort}},
+		Hidden: append(hiddenPicks(a.picks), hiddenField{"period", unless(a.period.Key, defaultPeriod)}, hiddenField{"show", a.measure.key}, hiddenField{"sort", a.sort}),
 		Group:  groupChoice(a), Zone: zoneChoice(v, a), RowsOf: groupHead(a.group), Sorts: usageSorts(a),
 		Empty: ui.Empty{Icon: "usage", Title: "Nothing was used in this period", ID: "usage-command", Command: "gatehouse usage --since 30d",
 			Text: "Each request that passes the gate is counted in the ledger, and appears here at once. The command line shows the same numbers."}}
@@ -143,31 +209,56 @@ func (s *site) usageOf(v *visit, a usageAsk) error {
 type usageTotal struct {
 	app.UsageRow
 	name, sub, href string
+	now, before     int64 // of the measure, in this period and by this point in the one before
+	compared        bool  // there was something in the period before
 }
 
 // usageTotals sums the period per group, the most of the measure first, and
 // finds the names of the first ones.
 func (s *site) usageTotals(v *visit, a usageAsk, named int) ([]usageTotal, error) {
 	var rows []app.UsageRow
-	if a.group == "org" {
-		byOrg, err := s.Usage.Totals(v.ctx(), v.actor, a.period.since(), a.period.until())
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range byOrg {
-			rows = append(rows, row)
-		}
-	} else {
-		var err error
-		rows, err = s.Usage.Usage(v.ctx(), v.actor, app.UsageQuery{Org: a.orgID(), Since: a.period.since(), Until: a.period.until(), Group: a.group})
-		if err != nil {
-			return nil, err
-		}
+	byGroup, err := s.usageBetween(v, a, a.period.since(), a.period.until())
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range byGroup {
+		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, func(x, y app.UsageRow) int {
 		return cmp.Or(cmp.Compare(a.measure.of(y), a.measure.of(x)), cmp.Compare(x.Group, y.Group))
 	})
 	return s.nameGroups(v, a, rows, named)
+}
+
+// usageBetween sums a stretch of time per group.
+func (s *site) usageBetween(v *visit, a usageAsk, since, until time.Time) (map[string]app.UsageRow, error) {
+	sums := map[string]app.UsageRow{}
+	if a.group == "org" && len(a.picks) == 0 { // any number of organizations
+		byOrg, err := s.Usage.Totals(v.ctx(), v.actor, since, until)
+		for org, row := range byOrg {
+			sums[string(org)] = row
+		}
+		return sums, err
+	}
+	q := a.query()
+	q.Since, q.Until, q.Group = since, until, a.group
+	rows, err := s.Usage.Usage(v.ctx(), v.actor, q)
+	for _, row := range rows {
+		sums[row.Group] = row
+	}
+	return sums, err
+}
+
+// groupsBefore is the measure of each group in the period before, up to where
+// this one has come.
+func (s *site) groupsBefore(v *visit, a usageAsk) (map[string]int64, error) {
+	before := a.period.before()
+	rows, err := s.usageBetween(v, a, before.since(), a.period.alike(before))
+	sums := map[string]int64{}
+	for group, row := range rows {
+		sums[group] = a.measure.of(row)
+	}
+	return sums, err
 }
 
 // nameGroups gives the groups their names. Who was deleted keeps the id.
@@ -178,9 +269,7 @@ func (s *site) nameGroups(v *visit, a usageAsk, rows []app.UsageRow, named int) 
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range list {
-			routes[string(routeID(r))] = r.Name
-		}
+		routes = routeNames(list)
 	}
 	totals := make([]usageTotal, len(rows))
 	for i, row := range rows {
@@ -193,7 +282,7 @@ func (s *site) nameGroups(v *visit, a usageAsk, rows []app.UsageRow, named int) 
 		case a.group == "org":
 			err = t.nameOrg(s, v)
 		case a.group == "key":
-			err = t.nameKey(s, v, a)
+			err = t.nameKey(s, v, *a.org)
 		}
 		if err != nil {
 			return nil, err
@@ -201,6 +290,15 @@ func (s *site) nameGroups(v *visit, a usageAsk, rows []app.UsageRow, named int) 
 		totals[i] = t
 	}
 	return totals, nil
+}
+
+// routeNames maps ids of routes to their names.
+func routeNames(list []app.Route) map[string]string {
+	names := map[string]string{}
+	for _, r := range list {
+		names[string(routeID(r))] = r.Name
+	}
+	return names
 }
 
 func (t *usageTotal) nameRoute(routes map[string]string) {
@@ -219,23 +317,23 @@ func (t *usageTotal) nameOrg(s *site, v *visit) error {
 	return err
 }
 
-func (t *usageTotal) nameKey(s *site, v *visit, a usageAsk) error {
+func (t *usageTotal) nameKey(s *site, v *visit, o app.Org) error {
 	if t.Group == "" {
 		t.name, t.sub = "Without a key", "JWT or session"
 		return nil
 	}
-	k, err := s.Keys.Find(v.ctx(), v.actor, a.orgID(), app.KeyID(t.Group))
+	k, err := s.Keys.Find(v.ctx(), v.actor, o.ID, app.KeyID(t.Group))
 	if app.IsKind(err, app.KindNotFound) {
 		t.sub = "deleted"
 		return nil
 	}
-	t.name, t.sub, t.href = k.Name, k.Hint, ui.With(ui.Keys(a.org.Slug), "q", k.Name)
+	t.name, t.sub, t.href = k.Name, k.Hint, ui.With(ui.Keys(o.Slug), "q", k.Name)
 	return err
 }
 
 // usageChart draws the measure per slot, the largest groups apart.
 func (s *site) usageChart(v *visit, a usageAsk, totals []usageTotal, id string) (usageChart, error) {
-	all, err := s.slots(v, a, app.UsageQuery{Org: a.orgID()})
+	all, err := s.slots(v, a, a.query(), a.period)
 	if err != nil {
 		return usageChart{}, err
 	}
@@ -248,23 +346,35 @@ func (s *site) usageChart(v *visit, a usageAsk, totals []usageTotal, id string) 
 		if t.Group == "" {
 			continue // cannot be asked for alone: it is part of the rest
 		}
-		own, err := s.slots(v, a, a.queryOf(t.Group))
+		own, err := s.slots(v, a, a.queryOf(t.Group), a.period)
 		if err != nil {
 			return card, err
 		}
 		card.Chart.Series = append(card.Chart.Series, ui.Series{Name: shorten(t.name), Class: groupClasses[len(values)]})
 		values = append(values, own)
 	}
-	if len(totals) > len(values) && len(values) > 0 {
-		card.Chart.Series = append(card.Chart.Series, ui.Series{Name: "All others", Class: "s-rest"})
+	if rest := len(totals) - len(values); rest > 0 && len(values) > 0 {
+		card.Chart.Series = append(card.Chart.Series, ui.Series{Name: othersName(rest), Class: "s-rest"})
 		values = append(values, others(all, values))
 	}
 	if len(values) == 0 {
 		card.Empty = "Nothing to show: no " + strings.ToLower(a.measure.title) + " in this period."
 		return card, nil
 	}
-	fillChart(&card.Chart, a, values)
+	before, err := s.slots(v, a, a.query(), a.period.before())
+	if err != nil {
+		return card, err
+	}
+	fillChart(&card.Chart, a, values, before)
 	return card, nil
+}
+
+// othersName names the part of a chart that holds the smaller groups.
+func othersName(n int) string {
+	if n == 1 {
+		return "1 other"
+	}
+	return ui.Count(int64(n)) + " others"
 }
 
 // shorten keeps a legend's entry on its line.
@@ -277,22 +387,25 @@ func shorten(name string) string {
 }
 
 func (a usageAsk) queryOf(group string) app.UsageQuery {
+	q := a.query()
 	switch a.group {
 	case "org":
-		return app.UsageQuery{Org: app.OrgID(group)}
+		q.Org = app.OrgID(group)
 	case "key":
-		return app.UsageQuery{Org: a.orgID(), Key: app.KeyID(group)}
+		q.Key = app.KeyID(group)
+	default:
+		q.Route = app.RouteID(group)
 	}
-	return app.UsageQuery{Org: a.orgID(), Route: app.RouteID(group)}
+	return q
 }
 
-// slots reads the measure of the query in each slot.
-func (s *site) slots(v *visit, a usageAsk, q app.UsageQuery) ([]int64, error) {
-	q.Since, q.Until, q.Step = a.period.since(), a.period.until(), a.period.step()
+// slots reads the measure of the query in each slot of the period.
+func (s *site) slots(v *visit, a usageAsk, q app.UsageQuery, p period) ([]int64, error) {
+	q.Since, q.Until, q.Step = p.since(), p.until(), p.step()
 	rows, err := s.Usage.Usage(v.ctx(), v.actor, q)
-	sums := make([]int64, len(a.period.Slots))
+	sums := make([]int64, len(p.Slots))
 	for _, row := range rows {
-		if i := a.period.slot(row.Start); i >= 0 {
+		if i := p.slot(row.Start); i >= 0 {
 			sums[i] += a.measure.of(row)
 		}
 	}
@@ -310,7 +423,8 @@ func others(all []int64, parts [][]int64) []int64 {
 	return rest
 }
 
-func fillChart(c *ui.Chart, a usageAsk, values [][]int64) {
+func fillChart(c *ui.Chart, a usageAsk, values [][]int64, before []int64) {
+	c.Before = a.period.beforeName(before)
 	c.Label = fmt.Sprintf("%s %s, %s, times in %s", a.measure.title, a.period.Title, a.period.Words, a.period.Zone)
 	c.Rest = a.period.Words + " · times in " + a.period.Zone.String()
 	if a.measure.key == "bytes" {
@@ -321,8 +435,12 @@ func fillChart(c *ui.Chart, a usageAsk, values [][]int64) {
 		if i+1 < len(a.period.Slots) {
 			end = a.period.Slots[i+1]
 		}
-		step := ui.Step{Label: a.period.label(start), Partial: start.Before(a.period.Now) && end.After(a.period.Now)}
+		step := a.period.chartStep(start, end)
+		step.Label, step.BeforeText = a.period.label(start), ui.Dash
 		step.Tick, step.Minor = a.period.tick(i)
+		if i < len(before) { // a month may have more days than the one before
+			step.Before, step.BeforeText = float64(before[i]), a.measure.text(before[i])
+		}
 		for _, series := range values {
 			step.Values = append(step.Values, float64(series[i]))
 			step.Texts = append(step.Texts, a.measure.text(series[i]))
@@ -349,30 +467,53 @@ func (s *site) orgMonthChart(v *visit, o app.Org) (usageChart, error) {
 	return s.usageChart(v, a, totals, "month")
 }
 
-func usageFigures(a usageAsk, totals []usageTotal) []ui.Figure {
+func usageFigures(a usageAsk, totals []usageTotal, before map[string]int64) []ui.Figure {
 	var sum app.UsageRow
 	for _, t := range totals {
 		sum.Add(t.UsageRow)
+	}
+	requests, units := usageNote(sum.Requests, "counted"), "requests × weight"
+	switch a.measure.key {
+	case "":
+		requests = joinSome(" · ", requests, changeNote(a.period, sum.Requests, before))
+	case "units":
+		units = changeNote(a.period, sum.Weight, before)
 	}
 	mean := time.Duration(0)
 	if sum.Requests > 0 {
 		mean = sum.Duration / time.Duration(sum.Requests)
 	}
 	return []ui.Figure{
-		{Label: "Requests", Value: ui.Short(sum.Requests), Note: ui.Count(sum.Requests) + " counted"},
-		{Label: "Units", Value: ui.Short(sum.Weight), Note: "requests × weight"},
+		{Label: "Requests", Value: ui.Short(sum.Requests), Note: requests},
+		{Label: "Units", Value: ui.Short(sum.Weight), Note: units},
 		{Label: "Answered 2xx", Value: ui.Percent(sum.Status2, sum.Requests), Unit: "%", Note: ui.Short(sum.Status4) + " answered 4xx, " + ui.Short(sum.Status5) + " 5xx"},
 		{Label: "Bytes out", Value: ui.Bytes(sum.BytesOut), Note: ui.Bytes(sum.BytesIn) + " in"},
 		{Label: "Mean duration", Value: ui.MillisBare(mean), Unit: "ms", Note: "first byte in to last byte out"},
 	}
 }
 
-func groupChoice(a usageAsk) ui.Select {
-	menu := ui.Select{Name: "group", Label: "Group by", Value: a.group, Apply: true, Options: []ui.Option{{Value: "org", Label: "By organization"}, {Value: "route", Label: "By route"}}}
-	if a.org != nil {
-		menu.Options[0] = ui.Option{Value: "key", Label: "By key"}
+// usageNote says the exact number where the figure shows it shortened.
+func usageNote(n int64, words string) string {
+	if ui.Short(n) == ui.Count(n) {
+		return ""
 	}
-	return menu
+	return ui.Count(n) + " " + words
+}
+
+// changeNote says how a sum differs from all groups' in the period before.
+func changeNote(p period, now int64, before map[string]int64) string {
+	var sum int64
+	for _, n := range before {
+		sum += n
+	}
+	if _, words := p.beforeWords(); sum > 0 {
+		return ui.Change(now, sum) + " " + words
+	}
+	return "nothing to compare with"
+}
+
+func groupChoice(a usageAsk) ui.Select {
+	return ui.Select{Name: "group", Label: "Group by", Value: a.group, Apply: true, Options: a.groups()}
 }
 
 func groupHead(group string) string {

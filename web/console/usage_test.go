@@ -42,7 +42,7 @@ func TestTheConsolesNumbersAreTheLedgers(t *testing.T) {
 			t.Fatalf("the ledger says %d", rows[0].Requests)
 		}
 		page := c.page(row.path)
-		if !strings.Contains(page, fmt.Sprintf("%d counted", row.want)) {
+		if !strings.Contains(page, fmt.Sprintf("Requests</dt><dd class=\"figure\">%d", row.want)) {
 			t.Errorf("%s does not say %d", row.path, row.want)
 		}
 	}

@@ -28,10 +28,11 @@ var usageColumns = []usageColumn{
 	{"name", "", "", func(x, y usageTotal) int { return cmp.Compare(strings.ToLower(x.name), strings.ToLower(y.name)) }},
 	{"requests", "Requests", "n", byNumber(func(r app.UsageRow) int64 { return r.Requests })},
 	{"share", "Share", "n p3", byNumber(func(r app.UsageRow) int64 { return r.Requests })},
+	{"change", "Change", "n", func(x, y usageTotal) int { return cmp.Compare(x.grown(), y.grown()) }},
 	{"units", "Units", "n p3", byNumber(func(r app.UsageRow) int64 { return r.Weight })},
 	{"ok", "2xx, 3xx", "n p2", byNumber(func(r app.UsageRow) int64 { return r.Status2 + r.Status3 })},
-	{"client", "4xx", "n p3", byNumber(func(r app.UsageRow) int64 { return r.Status4 })},
-	{"server", "5xx", "n p4", byNumber(func(r app.UsageRow) int64 { return r.Status5 })},
+	{"client", "4xx", "n p2", byNumber(func(r app.UsageRow) int64 { return r.Status4 })},
+	{"server", "5xx", "n p3", byNumber(func(r app.UsageRow) int64 { return r.Status5 })},
 	{"in", "In", "n p2", byNumber(func(r app.UsageRow) int64 { return r.BytesIn })},
 	{"out", "Out", "n p2", byNumber(func(r app.UsageRow) int64 { return r.BytesOut })},
 	{"mean", "Mean", "n p2", byNumber(func(r app.UsageRow) int64 { return int64(meanOf(r)) })},
@@ -86,6 +87,17 @@ func sorted(a usageAsk, totals []usageTotal) []usageTotal {
 	return totals
 }
 
+// changeOf is a dash for every group when nothing at all was used before.
+func changeOf(compared bool, now, before int64) string {
+	if !compared {
+		return ui.Dash
+	}
+	return ui.Change(now, before)
+}
+
+// grown is by how much the measure differs from the period before.
+func (t usageTotal) grown() int64 { return t.now - t.before }
+
 func usageRows(a usageAsk, totals []usageTotal) (rows []usageRow, more string) {
 	var all int64
 	for _, t := range totals {
@@ -97,7 +109,7 @@ func usageRows(a usageAsk, totals []usageTotal) (rows []usageRow, more string) {
 		more = fmt.Sprintf("The %d with the most %s of %s. The export holds them all.", maxUsageRows, strings.ToLower(a.measure.title), ui.Count(int64(len(totals))))
 	}
 	for _, t := range shown {
-		row := usageRow{Name: t.name, Sub: t.sub, Href: t.href, Requests: ui.Count(t.Requests), Units: ui.Count(t.Weight), Share: ui.Percent(t.Requests, all) + "\u00a0%",
+		row := usageRow{Name: t.name, Sub: t.sub, Href: a.hrefOf(t), Change: changeOf(t.compared, t.now, t.before), Requests: ui.Count(t.Requests), Units: ui.Count(t.Weight), Share: ui.Percent(t.Requests, all) + "\u00a0%",
 			OK: ui.Count(t.Status2 + t.Status3), Client: ui.Count(t.Status4), Server: ui.Count(t.Status5), In: ui.Bytes(t.BytesIn), Out: ui.Bytes(t.BytesOut), Mean: ui.Millis(meanOf(t.UsageRow))}
 		if t.Status5 > 0 {
 			row.ServerTone = "down"
@@ -111,7 +123,11 @@ func (s *site) usageCSV(v *visit) error {
 	if s.wantsMeter(v) {
 		return s.exportMeter(v, ui.PathUsage, nil, "usage")
 	}
-	return s.exportUsage(v, s.usageAsk(v, ui.PathUsage, nil), "usage")
+	a, err := s.usageAsk(v, ui.PathUsage, nil)
+	if err != nil {
+		return err
+	}
+	return s.exportUsage(v, a, "usage")
 }
 
 func (s *site) orgUsageCSV(v *visit) error {
@@ -122,7 +138,11 @@ func (s *site) orgUsageCSV(v *visit) error {
 	if s.wantsMeter(v) {
 		return s.exportMeter(v, ui.Org(o.Slug, "usage"), &o, "usage-"+o.Slug)
 	}
-	return s.exportUsage(v, s.usageAsk(v, ui.Org(o.Slug, "usage"), &o), "usage-"+o.Slug)
+	a, err := s.usageAsk(v, ui.Org(o.Slug, "usage"), &o)
+	if err != nil {
+		return err
+	}
+	return s.exportUsage(v, a, "usage-"+o.Slug)
 }
 
 // exportUsage answers the period's usage per group as a file.

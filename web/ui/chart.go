@@ -7,7 +7,8 @@ import (
 )
 
 // Series is one kind of value in a chart; Class colours it: s-a (allowed,
-// accent), s-soft, s-w (refused), s-b (failed), s-g (neutral).
+// accent), s-w (refused), s-b (failed), s-g (neutral), or of groups s-1 to s-5
+// and s-rest.
 type Series struct {
 	Name  string
 	Class string
@@ -20,8 +21,12 @@ type Step struct {
 	Tick    string // label of the axis below, empty for most
 	Minor   bool   // the tick is left out on a phone
 	Partial bool   // not over yet: drawn lighter
+	Future  bool   // not begun yet: a stub keeps its place
 	Values  []float64
 	Texts   []string // the values as the table shows them
+
+	Before     float64 // all of this step in the period before, if the chart has one
+	BeforeText string
 }
 
 // Chart is stacked bars over time. Its plot stretches to the width it gets,
@@ -33,6 +38,7 @@ type Chart struct {
 	First  string // head of the table's first column, such as "From (UTC)"
 	Series []Series
 	Steps  []Step
+	Before string               // name of the period before, drawn as a mark across each bar; empty: none
 	Unit   func(float64) string // writes a label of the axis at the left; nil: Short
 }
 
@@ -53,6 +59,9 @@ func (c Chart) scale() (top, every float64) {
 			sum += v
 		}
 		largest = max(largest, sum)
+		if c.Before != "" {
+			largest = max(largest, step.Before)
+		}
 	}
 	return niceScale(largest)
 }
@@ -114,9 +123,41 @@ func (c Chart) path(series int, partial bool) string {
 			below += v
 		}
 		from, to := c.y(below, top), c.y(below+step.Values[series], top)
+		if below > 0 && from-to > 3 {
+			from-- // a line of the ground between two parts
+		}
 		to = min(to, from-1.5) // what is not nothing can be seen
 		x := float64(i)*width + gap/2
 		d.WriteString("M" + number(x) + " " + number(from) + "V" + number(to) + "h" + number(width-gap) + "V" + number(from) + "z")
+	}
+	return d.String()
+}
+
+// marks draws how much there was in the period before, across each bar.
+func (c Chart) marks() string {
+	if c.Before == "" {
+		return ""
+	}
+	top, _ := c.scale()
+	width := plotWidth / float64(max(len(c.Steps), 1))
+	var d strings.Builder
+	for i, step := range c.Steps {
+		if step.Before > 0 {
+			d.WriteString("M" + number(float64(i)*width+width*.02) + " " + number(c.y(step.Before, top)) + "h" + number(width*.96))
+		}
+	}
+	return d.String()
+}
+
+// stubs keep the places of the steps that have not begun.
+func (c Chart) stubs() string {
+	width := plotWidth / float64(max(len(c.Steps), 1))
+	gap := width * 0.18
+	var d strings.Builder
+	for i, step := range c.Steps {
+		if step.Future {
+			d.WriteString("M" + number(float64(i)*width+gap/2) + " " + number(plotHeight-1) + "v-3h" + number(width-gap) + "v3z")
+		}
 	}
 	return d.String()
 }

@@ -83,6 +83,26 @@ func Percent(part, whole int64) string {
 	return strconv.FormatFloat(share, 'f', 0, 64)
 }
 
+// Change writes how a number differs from what it was: +12 %, −3.4 %, × 14,
+// new. It is a dash when both are nothing.
+func Change(now, before int64) string {
+	switch {
+	case now == before && now == 0:
+		return Dash
+	case before <= 0:
+		return "new"
+	case now == before:
+		return "0" + nbsp + "%"
+	case now < before:
+		return "−" + Percent(before-now, before) + nbsp + "%"
+	case now/10 >= before:
+		return "×" + nbsp + Count(now/before)
+	case now-before >= before: // Percent stops at the whole
+		return "+" + Count(int64(math.Round(float64(now-before)/float64(before)*100))) + nbsp + "%"
+	}
+	return "+" + Percent(now-before, before) + nbsp + "%"
+}
+
 // MillisBare writes a duration in milliseconds without the unit: 0.3, 11, 1,240.
 func MillisBare(d time.Duration) string {
 	ms := float64(d) / float64(time.Millisecond)

@@ -8,6 +8,7 @@ type Fuse struct {
 	Used    string // "71"
 	Of      string // "of 100 this minute"
 	Percent int64  // used, in percent of the limit; may pass 100
+	Some    bool   // something is used, however small a part
 	Held    int64  // reserved beyond what is used, in percent of the limit
 	Note    string // "Refills at 1.7 a second."
 	Bare    bool   // no limit: only the number
@@ -35,7 +36,20 @@ func (f Fuse) Tone() string {
 	return "soft"
 }
 
-func (f Fuse) width() int64 { return max(0, min(f.Percent, 100)) }
+// Share writes the percentage. Something that is not nothing never reads as 0.
+func (f Fuse) Share() string {
+	if f.Percent == 0 && f.Some {
+		return "<" + nbsp + "1" + nbsp + "%"
+	}
+	return Count(f.Percent) + nbsp + "%"
+}
+
+func (f Fuse) width() int64 {
+	if f.Percent == 0 && f.Some {
+		return 1
+	}
+	return max(0, min(f.Percent, 100))
+}
 
 func (f Fuse) held() int64 { return max(0, min(f.Held, 100-f.width())) }
 

@@ -23,6 +23,7 @@ const (
 	PathUsageCSV    = "/console/usage.csv"
 	PathMeters      = "/console/usage/meters"
 	PathRates       = "/console/money/rates"
+	PathStripe      = "/console/money/stripe"
 	PathTraffic     = "/console/traffic"
 	PathPlans       = "/console/plans"
 	PathSystem      = "/console/system"
@@ -89,13 +90,14 @@ func Upstream(name string) string { return PathTraffic + "/upstreams/" + url.Pat
 // Session is the path that revokes a session.
 func Session(id string) string { return PathSessions + "/" + url.PathEscape(id) }
 
-// With adds query parameters to a path: names and values in turn. Empty values
-// are left out, so that a default leaves no trace in the address.
+// With adds query parameters to a path: names and values in turn, a name also
+// more than once. Empty values are left out, so that a default leaves no trace
+// in the address.
 func With(path string, pairs ...string) string {
 	query := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			query.Set(pairs[i], pairs[i+1])
+			query.Add(pairs[i], pairs[i+1])
 		}
 	}
 	if len(query) == 0 {
