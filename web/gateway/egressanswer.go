@@ -97,15 +97,12 @@ func (p *paidCall) measure() {
 	}
 }
 
-// count counts tokens and their price, which of an unknown model is flagged.
+// count counts tokens and their price, which is flagged where the price list does
+// not know all of it.
 func (p *paidCall) count(u app.TokenUsage, estimated bool) {
 	p.tokens, p.counted, p.estimated, p.priced = u, true, estimated, true
-	err := p.unknown
-	if err == nil {
-		p.cost, err = p.x.g.Rates.Price(p.call.Model, p.x.start, u)
-	}
-	if err != nil {
-		p.cost, p.unknown = 0, err
+	if p.x.g.Rates != nil {
+		p.cost, p.unknown = p.x.g.Rates.Price(p.call.Model, p.x.start, u)
 	}
 	p.cost += p.x.route.Cost
 }

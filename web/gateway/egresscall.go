@@ -15,7 +15,8 @@ import (
 type Rates interface {
 	// Bounds finds the rate of a model, for what it reads and writes at most.
 	Bounds(model string, at time.Time) (app.Rate, bool)
-	// Price is what usage costs; a model without a rate is price_unknown.
+	// Price is what usage costs; a model without a rate is price_unknown, and so
+	// is, beside the cost as far as it is known, what the rate does not price.
 	Price(model string, at time.Time, u app.TokenUsage) (app.Money, error)
 	// PriceUp is Price of a worst case.
 	PriceUp(model string, at time.Time, u app.TokenUsage) (app.Money, error)
