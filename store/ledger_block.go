@@ -23,8 +23,12 @@ func appendBlockText(lock string) string {
 }
 
 // OpenReplica starts a chain: it gives the replica the next id, and a link to
-// the last block of the newest replica that wrote one.
+// the last block of the newest replica that wrote one. What earlier replicas
+// wrote is durable before (see harden).
 func (l *Ledger) OpenReplica(ctx context.Context, r app.LedgerReplica) (app.LedgerReplica, error) {
+	if err := l.harden(ctx); err != nil {
+		return r, err
+	}
 	for {
 		opened, err := l.openReplica(ctx, r)
 		if !isUnique(err) { // two processes of PostgreSQL may take the same number
