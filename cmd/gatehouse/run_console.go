@@ -94,7 +94,7 @@ func (p *Program) api(readiness *wellknown.Readiness) *api.API {
 			Adjustments: metering.Adjuster{Ledger: p.ledger, Meters: p.meterSet, Draws: drawsOf(p.quotas)},
 			Exports:     &export.Service{Source: metering.Exporter{Store: p.ledgerStore}}, Events: p.events, EventReader: p.meterSet,
 			OwnExports: &export.Own{Source: metering.OrgExporter{Store: p.ledgerStore}, Orgs: p.store, Sealing: p.sealer},
-			Customers: &billing.Customers{Store: p.store}, Desk: &export.Desk{Outbox: p.ledgerStore}},
+			Customers:  &billing.Customers{Store: p.store}, Desk: &export.Desk{Outbox: p.ledgerStore}},
 		Keys: p.keys, Touches: p.touch, Idempotency: p.store, Sealer: p.sealer, Address: p.address,
 		Respond: p.responder("api"), Now: p.now, Version: version, Extra: admissionCalls(),
 	})

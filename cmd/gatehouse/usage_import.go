@@ -92,6 +92,9 @@ func (c *cli) importFile(ctx context.Context, path string, f importFlags) (err e
 			return err
 		}
 	}
+	if err = keepRejects(i.rejects, i.sum.Skipped); err != nil {
+		return err
+	}
 	if err = i.run(ctx, newEventFile(path, file)); err != nil {
 		return err
 	}
@@ -99,22 +102,6 @@ func (c *cli) importFile(ctx context.Context, path string, f importFlags) (err e
 		return err
 	}
 	return i.report()
-}
-
-// readProgress reads how many events an earlier run was answered.
-func readProgress(path string) (int, error) {
-	raw, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
-	}
-	n := 0
-	if err == nil {
-		n, err = strconv.Atoi(strings.TrimSpace(string(raw)))
-	}
-	if err != nil || n < 0 {
-		return 0, misuse("Add --again to begin anew.", "%s does not tell how far an import came", path)
-	}
-	return n, nil
 }
 
 // importer sends one file.
@@ -181,7 +168,7 @@ func (i *importer) send(ctx context.Context) error {
 	i.sum.Sent += len(i.batch)
 	i.batch, i.size = i.batch[:0], 0
 	i.cli.note("%d events", i.sum.Skipped+i.sum.Sent)
-	return os.WriteFile(i.progress, []byte(strconv.Itoa(i.sum.Skipped+i.sum.Sent)+"\n"), 0o600)
+	return writeProgress(i.progress, i.sum.Skipped+i.sum.Sent)
 }
 
 // post sends a body until it is answered: who waits for the server or the
