@@ -22,7 +22,8 @@ type admission struct {
 	identity []preparedHeader
 	dynamic  []edit      // route headers that hold the request's id
 	quotas   *quota.Line // that its requests draw on; nil: no quota concerns them
-	sockets  *quota.Line // that its WebSockets' seconds draw on
+	sockets  *quota.Line // that those draw on which ask for a WebSocket
+	steps    stepLines   // of it, what is reserved step by step
 	known    []app.Use   // what each request takes for certain
 	// assertion is minted once per life of the token, not per request.
 	assertion *token.Assertion

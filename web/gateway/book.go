@@ -109,10 +109,11 @@ func (g *Gateway) compileRoute(r app.Route, pool *upstream.Pool) *route {
 	if r.BodyLimit == 0 {
 		r.BodyLimit = app.DefaultBodyLimit
 	}
+	bound := r.Timeout.Std()
 	if r.Timeout == 0 {
 		r.Timeout = app.DefaultTimeout
 	}
-	rt := &route{Route: r, pool: pool, modes: modesOf(r), weight: r.Weight, meters: metersOf(r), ledger: r.ID,
+	rt := &route{Route: r, pool: pool, bound: bound, modes: modesOf(r), weight: r.Weight, meters: metersOf(r), ledger: r.ID,
 		headers: compileEdits(r.Headers, textproto.CanonicalMIMEHeaderKey),
 		query:   compileEdits(r.Query, func(name string) string { return name })}
 	if rt.ledger == "" {

@@ -2,9 +2,9 @@ package gateway
 
 import (
 	"context"
+	"time"
 
 	"gatehouse/app"
-	"gatehouse/app/quota"
 )
 
 // dispatch reserves what the request may take and counts it: every request
@@ -15,15 +15,8 @@ func (g *Gateway) dispatch(ctx context.Context, x *exchange) error {
 	if x.asks.meter != "" {
 		return x.dispatchMeter(ctx)
 	}
-	if x.admission.quotas != nil {
-		var room [4]quota.Need
-		if err := x.reserve(ctx, x.admission.quotas, x.ordinaryNeeds(room[:0])); err != nil {
-			return err
-		}
-	}
-	if x.upgrade && x.credential != nil && !x.route.meters.none() {
-		if err := x.reserveSocket(ctx); err != nil {
-			x.release()
+	if line := x.line(); line != nil {
+		if err := x.reserveOrdinary(ctx, line); err != nil {
 			return err
 		}
 	}
@@ -45,9 +38,12 @@ func (x *exchange) begin(in app.Intent) {
 	}
 	if x.held {
 		x.draws = x.hold.Draws(x.draws[:0])
-		in.Draws = append(x.draws, in.Draws...) // of a WebSocket's seconds
+		in.Draws, in.Hold = x.draws, x.stepHolds(in.Hold)
 	}
 	x.ticket, x.metered = x.g.Ledger.Begin(in), true
+	if x.lasting != nil {
+		x.lasting.run(time.Now().Add(x.start.Sub(x.g.Now())))
+	}
 }
 
 // wait waits until it is durable that the request passed.
@@ -67,9 +63,6 @@ func (x *exchange) intent(uses []app.Use) app.Intent {
 	}
 	if x.credential != nil {
 		in.Org, in.Key = x.credential.actor.OrgID, x.credential.key.ID
-	}
-	if x.seconds != nil {
-		in = x.seconds.intent(in)
 	}
 	return in
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"gatehouse/app"
 )
 
 const (
@@ -61,7 +63,7 @@ func (g *Gateway) pay(x *exchange) error {
 	if err := p.dispatch(x.r.Context()); err != nil {
 		return err
 	}
-	if request, err = p.rewrite(request); err != nil {
+	if request, err = p.rewrite(request.WithContext(x.r.Context())); err != nil {
 		return err
 	}
 	x.own = g.Now().Sub(x.start)
@@ -72,7 +74,15 @@ func (g *Gateway) pay(x *exchange) error {
 	if x.result.Sent {
 		return nil
 	}
-	return x.result.Err
+	return x.leash.reason(x.result.Err)
+}
+
+// received is the length of the caller's body, below 0 when nobody knows it.
+func (p *paidCall) received() int64 {
+	if p.x.route.Egress.API == app.EgressHTTP {
+		return p.x.r.ContentLength
+	}
+	return int64(len(p.body))
 }
 
 // readCall reads the whole body of a call.
@@ -124,6 +134,10 @@ func appendAll(b []byte, from io.Reader) ([]byte, error) {
 // on leaves the worst case charged.
 func (p *paidCall) dispatch(ctx context.Context) error {
 	x := p.x
+	x.prepareSteps(p.received())
+	if x.route.Egress.API != app.EgressHTTP {
+		x.out.Pass = nil // its body is here, and its answer passes through p
+	}
 	if err := p.reserve(ctx); err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"gatehouse/app"
-	"gatehouse/app/quota"
 	"gatehouse/web/gateway/tokens"
 	"gatehouse/web/gateway/upstream"
 )
@@ -41,8 +40,24 @@ func (p *paidCall) answer(status int, header http.Header) upstream.AnswerFilter 
 func (p *paidCall) Piece(piece []byte) ([]byte, error) {
 	p.seen += int64(len(piece))
 	pass, err := p.reader.Write(piece)
-	p.passed += int64(len(pass))
-	return pass, err
+	if err != nil {
+		return nil, err
+	}
+	return p.pass(pass)
+}
+
+// pass counts what goes to the caller, as far as a hard quota of bytes covers it.
+func (p *paidCall) pass(piece []byte) ([]byte, error) {
+	if b := p.x.bytes; b != nil {
+		if p.x.r.Context().Err() != nil {
+			return nil, nil // it has left, and the answer is read to its end without it
+		}
+		if err := b.frame(false, int64(len(piece))); err != nil {
+			return nil, err
+		}
+	}
+	p.passed += int64(len(piece))
+	return piece, nil
 }
 
 // End implements upstream.AnswerFilter: what the call cost is durable before
@@ -52,11 +67,14 @@ func (p *paidCall) End() ([]byte, error) {
 	if err != nil || !p.x.metered {
 		return rest, err
 	}
-	p.passed += int64(len(rest))
+	if rest, err = p.pass(rest); err != nil {
+		return nil, err
+	}
 	x := p.x
 	x.result.BytesIn, x.result.BytesOut = int64(len(p.body)), p.passed
 	out := x.final(x.outcome(p.status, x.g.Now().Sub(x.start)))
 	ticket := x.g.Ledger.SettleTicket(x.ticket, out)
+	x.free()
 	x.tally(p.status)
 	return rest, ticket.Wait(context.WithoutCancel(x.r.Context()))
 }
@@ -160,12 +178,4 @@ func (p *paidCall) uses(dst []app.Use) []app.Use {
 		use(app.MeterCost, int64(p.cost), p.estimated || p.unknown != nil)
 	}
 	return dst
-}
-
-// used is what the call took of quotas.
-func (p *paidCall) used() (needs []quota.Need) {
-	for _, use := range p.uses(nil) {
-		needs = append(needs, quota.Need{Meter: use.Meter, Amount: use.Value})
-	}
-	return needs
 }

@@ -149,17 +149,22 @@ func (p *paidCall) reserve(ctx context.Context) error {
 
 func (p *paidCall) reserveOnce(ctx context.Context) error {
 	x := p.x
-	var needs []quota.Need
-	if x.credential.mode != onBehalf {
-		needs = x.ordinaryNeeds(needs)
+	for {
+		var needs []quota.Need
+		if x.credential.mode != onBehalf {
+			needs = x.ordinaryNeeds(needs)
+		}
+		for _, use := range p.holds() {
+			needs = append(needs, quota.Need{Meter: use.Meter, Amount: use.Value})
+		}
+		if len(needs) == 0 {
+			return nil
+		}
+		err := x.reserve(ctx, x.admission.quotas, needs)
+		if err == nil || !x.lowerStep(app.AsError(err)) {
+			return err
+		}
 	}
-	for _, use := range p.holds() {
-		needs = append(needs, quota.Need{Meter: use.Meter, Amount: use.Value})
-	}
-	if len(needs) == 0 {
-		return nil
-	}
-	return x.reserve(ctx, x.admission.quotas, needs)
 }
 
 // holds is the worst case as quantities. What is read may turn out to be read

@@ -37,12 +37,17 @@ type exchange struct {
 	inFlight   bool          // the first of places is one in flight
 	socket     bool          // a WebSocket of the node is taken
 
-	hold    *quota.Hold  // room for what quotas reserve for it
-	held    bool         // there is something in it
-	draws   []app.Draw   // room
-	seconds *socketQuota // of a WebSocket
-	asks    checked      // of /v1/check: what it counts in place of requests
-	paid    *paidCall    // of an egress route
+	hold  *quota.Hold // room for what quotas reserve for it
+	held  bool        // there is something in it
+	draws []app.Draw  // room
+	asks  checked     // of /v1/check: what it counts in place of requests
+	paid  *paidCall   // of an egress route
+
+	bytes         *byteSteps // where a hard quota stops them; nil: nothing does
+	lasting       *timeSteps // likewise
+	seconds       *timeSteps // of a WebSocket, likewise
+	socketSeconds bool       // they are counted
+	leash         *leash     // nil: nothing ends it from beside
 
 	ticket    metering.Ticket
 	metered   bool
@@ -79,9 +84,10 @@ func (x *exchange) leave() {
 		x.g.sockets.release(x.from)
 	}
 	if x.metered { // nobody came to say how it ended
-		x.settle(app.Outcome{})
+		x.settle(x.unknown())
 	}
 	x.release()
+	x.leash.slip()
 	if !x.recorded {
 		return
 	}
@@ -97,8 +103,9 @@ func (x *exchange) upgraded() {
 		x.places = append(x.places[:0], x.places[1:]...)
 		x.inFlight = false
 	}
+	x.leash.upgraded()
 	if x.seconds != nil {
-		x.seconds.run()
+		x.seconds.run(time.Now())
 	}
 }
 

@@ -33,6 +33,7 @@ func (g *Gateway) proxy(x *exchange) error {
 	if err := x.addressToApp(); err != nil {
 		return err
 	}
+	x.prepareSteps(x.r.ContentLength)
 	if err := g.dispatch(x.r.Context(), x); err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (g *Gateway) proxy(x *exchange) error {
 	if x.result.Sent {
 		return nil
 	}
-	return x.result.Err
+	return x.leash.reason(x.result.Err)
 }
 
 // addressToApp rewrites the request as the app shall see it.
@@ -89,7 +90,12 @@ func (x *exchange) variable(name string) string {
 
 // beforeAnswer runs once, just before the answer's headers leave: that the
 // request happened must be durable first.
-func (x *exchange) beforeAnswer(_ int, h http.Header) error {
+func (x *exchange) beforeAnswer(status int, h http.Header) error {
+	if x.bytes != nil {
+		if err := x.bytes.expect(answerLength(x.r.Method, status, h)); err != nil {
+			return err
+		}
+	}
 	if x.metered {
 		waited := x.g.Now()
 		if err := x.wait(x.r.Context()); err != nil {
@@ -99,7 +105,7 @@ func (x *exchange) beforeAnswer(_ int, h http.Header) error {
 	}
 	x.limitFields(h)
 	h[respond.HeaderRequestID] = []string{x.requestID}
-	return nil
+	return x.leash.head()
 }
 
 // limitFields says on the answer what is left of each limit.

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"gatehouse/app"
 	"gatehouse/app/metering"
 	"gatehouse/app/quota"
@@ -144,8 +142,8 @@ func TestQuotasOfEveryWayIn(t *testing.T) {
 		{"of no meter", check(`"meter": "nothing"`), 400, `"code":"meter_unknown"`},
 		{"of one that does not add up", check(`"meter": "seats"`), 400, `"field":"meter"`},
 		{"of one that the gate counts", check(`"meter": "bytes"`), 400, `"field":"meter"`},
-		{"bytes pass the limit with the request that ends them", s.ask("POST", "/", strings.Repeat("x", 200_000), key), 200, ""},
-		{"then are used up", s.get("/", key), 402, `"meter":"bytes"`},
+		{"a body beyond what is left is not begun", s.ask("POST", "/", strings.Repeat("x", 200_000), key), 402, `"wanted":200000`},
+		{"and takes nothing", s.get("/", key), 200, ""},
 		{"what is not counted passes", s.get("/plain", key), 200, ""},
 	} {
 		if row.got.status != row.status || !strings.Contains(row.got.body, row.contains) {
@@ -223,59 +221,5 @@ func TestAnOverrideChangesUnderWay(t *testing.T) {
 	}
 	if a, b, c := s.get("/", two).status, s.get("/", two).status, s.get("/", two).status; a != 200 || b != 200 || c != 402 {
 		t.Errorf("the other key: %d, %d, %d", a, b, c)
-	}
-}
-
-// A WebSocket's seconds are reserved ahead while it lives; when they are used
-// up, it is cut, and what it lasted is counted.
-func TestAQuotaOfWebSocketSeconds(t *testing.T) {
-	for _, row := range []struct {
-		limit int64
-		lives bool // after the next seconds are asked for
-	}{{15, false}, {100, true}} {
-		s := newStage(t, granting(monthly("websocket_seconds", row.limit)))
-		org := s.org("Acme")
-		key := bearer(s.key(org.ID).Secret)
-		ticks := make(chan time.Time)
-		s.gate.SetTicker(func(time.Duration) (<-chan time.Time, func()) { return ticks, func() {} })
-		socket, _, err := websocket.Dial(t.Context(), s.url+"/socket", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {key[15:]}}})
-		s.apply(socket, err)
-		echo := func() error {
-			if err := socket.Write(t.Context(), websocket.MessageText, []byte("hello")); err != nil {
-				return err
-			}
-			_, _, err := socket.Read(t.Context())
-			return err
-		}
-		s.apply(nil, echo())
-		tick := func() {
-			select {
-			case ticks <- time.Now():
-			case <-time.After(patience):
-				t.Fatal("nobody asks for further seconds")
-			}
-		}
-		tick()
-		if row.lives {
-			tick()
-			s.apply(nil, echo())
-			socket.Close(websocket.StatusNormalClosure, "")
-		} else if _, _, err := socket.Read(t.Context()); err == nil {
-			t.Error("the socket lives on without a second left")
-		}
-		awaitThat(t, "the socket is closed", func() bool { return s.gate.Sockets() == 0 })
-		if state := s.account(org.ID, "", "websocket_seconds"); state.Spent != 1 || state.Held != 0 {
-			t.Errorf("limit %d: %d spent, %d held, want the second that it lasted", row.limit, state.Spent, state.Held)
-		}
-	}
-}
-
-// A quota that is exhausted lets no WebSocket in.
-func TestNoSecondsNoSocket(t *testing.T) {
-	s := newStage(t, granting(monthly("websocket_seconds", 0)))
-	key := bearer(s.key(s.org("Acme").ID).Secret)
-	_, got, err := websocket.Dial(t.Context(), s.url+"/socket", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {key[15:]}}})
-	if err == nil || got.StatusCode != 402 {
-		t.Errorf("%v %v", got, err)
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/url"
 	"strings"
+	"time"
 
 	"gatehouse/app"
 	"gatehouse/app/routing"
@@ -16,6 +17,7 @@ type route struct {
 	pool    *upstream.Pool
 	modes   authModes
 	weight  int64
+	bound   time.Duration // how long the operator lets a request wait; 0: nothing was said
 	meters  meters
 	headers edits
 	keep    []string // headers that the route sets: the client cannot have them dropped

@@ -25,6 +25,7 @@ type clientBody struct {
 	from     io.Reader
 	present  bool
 	limit    int64
+	pass     func(up bool, n int64) (int64, error)
 	progress *alarm
 
 	mu    sync.Mutex
@@ -38,7 +39,7 @@ type clientBody struct {
 
 func (e *exchange) clientBody() *clientBody {
 	r := e.r
-	b := &clientBody{e: e, w: e.w, from: r.Body, limit: positive64(e.out.BodyLimit, app.DefaultBodyLimit)}
+	b := &clientBody{e: e, w: e.w, from: r.Body, limit: positive64(e.out.BodyLimit, app.DefaultBodyLimit), pass: e.out.Pass}
 	b.present = r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
 	if b.present && r.ProtoMajor == 1 {
 		// The answer may begin, and even be complete, before the body has ended.
@@ -60,6 +61,9 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	}
 	b.mu.Unlock()
 	n, err := b.from.Read(p)
+	if n > 0 && b.pass != nil {
+		n, err = b.covered(n, err)
+	}
 	if b.count.Add(int64(n)) > b.limit {
 		n, err = 0, faultTooLarge(b.limit)
 	}
@@ -70,6 +74,15 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	b.err = err
 	return n, err
+}
+
+// covered is how much of what was read may go on.
+func (b *clientBody) covered(n int, err error) (int, error) {
+	allowed, refused := b.pass(true, int64(n))
+	if refused != nil {
+		err = refused
+	}
+	return int(allowed), err
 }
 
 // Close is called by the Transport, also before another address is tried: the

@@ -91,6 +91,17 @@ func (e *exchange) send(piece []byte) error {
 	if len(piece) == 0 || e.left {
 		return nil
 	}
+	if e.out.Pass == nil {
+		return e.write(piece)
+	}
+	n, refused := e.out.Pass(false, int64(len(piece)))
+	if err := e.write(piece[:n]); err != nil {
+		return err
+	}
+	return refused
+}
+
+func (e *exchange) write(piece []byte) error {
 	n, err := e.w.Write(piece)
 	e.result.BytesOut += int64(n)
 	e.unflushed = true

@@ -46,6 +46,23 @@ type Outgoing struct {
 	// the upstream off at once.
 	Drain time.Duration
 
+	// Pass is asked before n bytes of a body, or of a tunnel, go on their way,
+	// towards the upstream (up) or the client: how many may. With fewer than n
+	// it says why not all: those pass still, then the exchange is broken off.
+	// The body of a request that is read before it is sent, as its length is
+	// known, is not asked about. It may wait, and is called by two goroutines.
+	// It may be nil.
+	Pass func(up bool, n int64) (allowed int64, err error)
+
+	// Frame is Pass for whole frames of a WebSocket, each with its header, where
+	// Framed is set.
+	Frame func(up bool, n int64) error
+
+	// Framed says that a WebSocket may be ended by Frame, or by the cause of the
+	// request's context being an *app.Error: both sides are told that with a
+	// close frame, of status 1008 and the error's code.
+	Framed bool
+
 	// Upgraded is called once when a tunnel (WebSocket) begins. It may be nil.
 	Upgraded func()
 }

@@ -50,10 +50,11 @@ func (e *exchange) tunnel(c *conn) error {
 	if e.out.Upgraded != nil {
 		e.out.Upgraded()
 	}
-	t := &pipes{client: client, upstream: c, idle: e.pool.options.StreamIdle}
+	t := &pipes{client: client, upstream: c, idle: e.pool.options.StreamIdle, pass: e.out.Pass, frame: e.out.Frame,
+		framed: e.out.Framed && strings.EqualFold(e.head.upgrade, "websocket")}
 	began := time.Now()
 	err = t.run(e.r.Context(), early.Reader)
-	e.result.Lasted = time.Since(began)
+	e.result.Lasted = t.lasted(began)
 	e.result.BytesIn, e.result.BytesOut = t.in.Load(), t.out.Load()
 	return err
 }
@@ -79,22 +80,30 @@ type pipes struct {
 	idle     time.Duration
 	moved    atomic.Bool // since the last look
 	in, out  atomic.Int64
+
+	framed bool // a WebSocket whose frames are followed, so that it can be told why it ends
+	pass   func(up bool, n int64) (int64, error)
+	frame  func(up bool, n int64) error
+	parted atomic.Pointer[parting]
 }
 
 // run copies both ways. The end of one direction is passed on as the end of
 // writing, so that the other may still finish.
 func (t *pipes) run(ctx context.Context, early *bufio.Reader) error {
-	stop := context.AfterFunc(ctx, t.cut)
+	stop := context.AfterFunc(ctx, func() { t.end(context.Cause(ctx)) })
 	defer stop()
 	timer := t.watchIdle()
 	defer timer.Stop()
 	var both sync.WaitGroup
 	both.Go(func() {
 		first, _ := early.Peek(early.Buffered())
-		t.copy(t.upstream.raw, t.client, first, &t.in)
+		t.carry(&lane{t: t, to: t.upstream.raw, from: t.client, count: &t.in, up: true}, first)
 	})
-	t.copy(t.client, t.upstream.raw, t.upstream.buffered(), &t.out)
+	t.carry(&lane{t: t, to: t.client, from: t.upstream.raw, count: &t.out}, t.upstream.buffered())
 	both.Wait()
+	if p := t.parted.Load(); p != nil {
+		return p.cause
+	}
 	if ctx.Err() != nil {
 		return faultGone(context.Cause(ctx))
 	}
@@ -129,24 +138,28 @@ func (t *pipes) cut() {
 	t.upstream.close()
 }
 
-// copy moves one direction, beginning with what was read already.
-func (t *pipes) copy(to, from net.Conn, first []byte, count *atomic.Int64) {
-	if len(first) > 0 {
-		n, err := to.Write(first)
-		count.Add(int64(n))
-		if err != nil {
-			t.cut()
-			return
-		}
+// carry moves one direction, beginning with what was read already.
+func (t *pipes) carry(l *lane, first []byte) {
+	if t.framed {
+		l.frames(first)
+		return
+	}
+	l.copy(first)
+}
+
+// copy moves bytes of which nothing is known.
+func (l *lane) copy(first []byte) {
+	t, to, from := l.t, l.to, l.from
+	if len(first) > 0 && l.write(first) != nil {
+		t.cut()
+		return
 	}
 	buf := make([]byte, smallBuffer) // thousands of quiet tunnels must not hold large ones
 	for {
 		n, err := from.Read(buf)
 		if n > 0 {
 			t.moved.Store(true)
-			written, failed := to.Write(buf[:n])
-			count.Add(int64(written))
-			if failed != nil {
+			if l.write(buf[:n]) != nil {
 				t.cut()
 				return
 			}
