@@ -8,7 +8,8 @@ import (
 	"gatehouse/app"
 )
 
-// A rate that was written before rates had variants reads as it was.
+// A rate that was written before rates had variants reads as it was, and takes
+// all that they have now.
 func TestAnOlderRateIsRead(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *Store, _ Options) {
 		err := s.system(t.Context(), rateReason, func(tx *tx) error {
@@ -26,6 +27,19 @@ func TestAnOlderRateIsRead(t *testing.T) {
 		}
 		if done, err := s.UpsertRates(t.Context(), []app.Rate{want}); err != nil || len(done.Unchanged) != 1 {
 			t.Errorf("the same again: %+v, %v", done, err)
+		}
+		newer := want
+		newer.Provider, newer.Input, newer.Output, newer.CacheRead, newer.CacheWrite = "Other", "4", "16", "0.4", "5"
+		newer.CacheWriteLong, newer.Search, newer.MaxInput, newer.MaxOutput = "8", "0.01", 1_000_000, 128_000
+		newer.Variants = []app.RateVariant{{Tier: "flex", Region: "us", AboveInput: 200_000, Input: "2", Output: "8", CacheRead: "0.2", CacheWrite: "2.5", CacheWriteLong: "4"}}
+		for _, rate := range []app.Rate{newer, want} {
+			done, err := s.UpsertRates(t.Context(), []app.Rate{rate})
+			if err != nil || len(done.Updated) != 1 {
+				t.Errorf("changed: %+v, %v", done, err)
+			}
+			if list, err := s.Rates(t.Context()); err != nil || !reflect.DeepEqual(list, []app.Rate{rate}) {
+				t.Errorf("changed, got %+v, %v, want %+v", list, err, rate)
+			}
 		}
 	})
 }

@@ -42,6 +42,8 @@ func TestACallCostsWhatItsAnswerNames(t *testing.T) {
 			10*1 + 50*2 + 2*10_000, 0, false},
 		{"a tier without a price", openaiPath, chat(`"service_tier":"ultrafast",`), `{"service_tier":"ultrafast","usage":{"prompt_tokens":10,"completion_tokens":50}}`,
 			10*3 + 50*6, 1, true},
+		{"a tier that was not asked for", openaiPath, chat(`"service_tier":"default",`), `{"service_tier":"ultrafast","usage":{"prompt_tokens":10,"completion_tokens":50}}`,
+			10*3 + 50*6, 1, false},
 		{"long caching without a price", anthropicPath, `{"model":"p-1","max_tokens":100,"messages":[{"role":"user","content":[{"type":"text","text":"hi","cache_control":{"type":"ephemeral","ttl":"1h"}}]}]}`,
 			`{"usage":{"input_tokens":10,"output_tokens":50,"cache_creation_input_tokens":20,"cache_creation":{"ephemeral_1h_input_tokens":20}}}`,
 			30*1 + 50*2, 1, true},
