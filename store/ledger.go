@@ -24,8 +24,11 @@ type Ledger struct {
 	appendBlock *sql.Stmt // SQLite: prepared once; PostgreSQL: nil, pgx keeps it
 	checkpoints *checkpoints
 
-	mu   sync.Mutex
-	mine map[int64]bool // replicas that this process has opened
+	mu    sync.Mutex
+	mine  map[int64]bool // replicas that this process has opened
+	index *eventIndex    // SQLite: of the chain that counts events; nil: none does
+
+	indexOptions EventIndexOptions
 }
 
 // OpenLedger opens the ledger that belongs to the store with the same options
@@ -39,7 +42,7 @@ func OpenLedger(ctx context.Context, o Options) (*Ledger, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	l := &Ledger{db: s, mine: map[int64]bool{}}
+	l := &Ledger{db: s, mine: map[int64]bool{}, indexOptions: o.EventIndex.withDefaults()}
 	if err := l.connect(ctx, o); err != nil {
 		return nil, cannotOpen(s.Engine(), err)
 	}
@@ -84,6 +87,7 @@ func (l *Ledger) onPostgres() bool { return l.db.dialect.engine == postgresDiale
 
 // Close closes every connection; statements under way end first.
 func (l *Ledger) Close() error {
+	l.closeIndex(0)
 	if l.checkpoints != nil {
 		l.checkpoints.stop()
 	}

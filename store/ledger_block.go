@@ -68,6 +68,7 @@ func (t *tx) lastBlock() (link app.LedgerLink, err error) {
 
 // CloseReplica notes that the replica ended and writes no more.
 func (l *Ledger) CloseReplica(ctx context.Context, id int64) error {
+	l.closeIndex(id) // before: it writes on behalf of the replica
 	return l.db.system(ctx, ledgerReason, func(t *tx) error {
 		n, err := t.exec(`UPDATE main.usage_replica SET closed_at = `+l.clock(`$2`)+` WHERE id = $1`, id, l.db.now().UnixMilli())
 		if err = touched("replica", n, err); err != nil {

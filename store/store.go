@@ -38,6 +38,8 @@ type Options struct {
 	Path string
 	Now  func() time.Time // default: time.Now
 	Log  *slog.Logger     // default: discards
+
+	EventIndex EventIndexOptions // of a ledger on SQLite
 }
 
 // Store is an open database with the newest schema. It is safe for use by

@@ -2,123 +2,56 @@ package store
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"gatehouse/app"
 )
 
-// How many ids one statement holds. A statement to PostgreSQL is a round trip;
-// SQLite looks each parameter up among all before it.
-const (
-	sqliteIDs   = 32
-	postgresIDs = 500
-)
-
-func (l *Ledger) idsAtOnce() int {
-	if l.onPostgres() {
-		return postgresIDs
-	}
-	return sqliteIDs
-}
-
-const claimWidth = 5 // columns of usage_event_id
-
 // CountedEvents finds which of the ids are counted already, and in which block.
+// On SQLite the chain that asks has recalled them.
 func (l *Ledger) CountedEvents(ctx context.Context, ids [][16]byte) (map[[16]byte]app.EventMark, error) {
-	counted := map[[16]byte]app.EventMark{}
-	scan := func(row scanner) error {
-		var (
-			m        app.EventMark
-			id, body []byte
-		)
-		err := row.Scan(&id, &body, &m.Replica, &m.Seq)
-		copy(m.ID[:], id)
-		copy(m.Body[:], body)
-		counted[m.ID] = m
-		return err
-	}
-	err := l.snapshot(ctx, func(t *tx) error {
-		for part := range slices.Chunk(ids, l.idsAtOnce()) {
-			args := make([]any, len(part))
-			for i := range part {
-				args[i] = part[i][:]
-			}
-			if err := each(t, scan, `SELECT id, body, replica, seq FROM usage_event_id WHERE id IN `+values(1, len(part)), args...); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return counted, err
-}
-
-// AppendEvents writes a block and claims the ids of its events, which are
-// sorted, in one transaction: an id is never claimed by a block that is not
-// there. The same block again is no error. It is not ok, and writes nothing,
-// when another block has counted one of them meanwhile. Errors are those of
-// AppendBlock.
-func (l *Ledger) AppendEvents(ctx context.Context, replica, seq int64, body []byte, received time.Time, claims []app.EventMark) (ok bool, err error) {
-	ctx, cancel := l.commitContext(ctx)
-	defer cancel()
-	lock := ""
 	if l.onPostgres() {
-		lock = keyShare
-	} else {
-		l.checkpoints.written()
+		return l.claimed(ctx, ids)
 	}
-	there := false
-	err = l.db.system(ctx, ledgerReason, func(t *tx) error {
-		n, err := t.exec(appendBlockText(lock), replica, seq, body)
-		if err != nil {
-			return err
-		}
-		if there = n == 0; there {
-			return nil
-		}
-		if ok, err = t.claim(claims, received.UnixMilli(), l.idsAtOnce()); err == nil && !ok {
-			err = errClaimed
-		}
-		return err
-	})
-	switch {
-	case app.AsError(err) == errClaimed:
-		return false, nil
-	case err != nil:
+	x, err := l.eventIndex(0)
+	if err != nil {
+		return nil, err
+	}
+	return x.counted(ctx, ids)
+}
+
+// AppendEvents writes a block and notes that it counts the events, so that
+// either happens or neither. The same block again is no error. It is not ok,
+// and writes nothing, when another block has counted one of them meanwhile,
+// which only happens on PostgreSQL. Errors are those of AppendBlock.
+func (l *Ledger) AppendEvents(ctx context.Context, replica, seq int64, body []byte, received time.Time, claims []app.EventMark) (ok bool, err error) {
+	if l.onPostgres() {
+		return l.appendClaimed(ctx, replica, seq, body, received, claims)
+	}
+	x, err := l.eventIndex(replica)
+	if err == nil {
+		err = x.room()
+	}
+	if err == nil {
+		err = l.AppendBlock(ctx, replica, seq, body)
+	}
+	if err != nil {
 		return false, err
-	case there:
-		return true, l.whyNot(ctx, replica, seq, body)
 	}
+	x.add(replica, seq, received.UnixMilli(), claims)
 	return true, nil
 }
 
-// errClaimed rolls a block back of which an event is counted already.
-var errClaimed = app.Conflict("event_counted", "Another block has counted an event of this one.")
-
-// claim inserts the ids; not ok when one of them was there.
-func (t *tx) claim(claims []app.EventMark, received int64, atOnce int) (ok bool, err error) {
-	for part := range slices.Chunk(claims, atOnce) {
-		args := make([]any, 0, len(part)*claimWidth)
-		for i := range part {
-			c := &part[i]
-			args = append(args, c.ID[:], c.Body[:], received, c.Replica, c.Seq)
-		}
-		n, err := t.exec(`INSERT INTO main.usage_event_id (id, body, received, replica, seq) VALUES `+values(len(part), claimWidth)+
-			` ON CONFLICT (id) DO NOTHING`, args...)
-		if err != nil || n != int64(len(part)) {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// ForgetEvents drops ids that were received before a time, at most about max
-// of them, and returns how many.
+// ForgetEvents drops ids that were received before a time, about max of them,
+// and returns how many. On SQLite they go together with those that were
+// received within a day of them.
 func (l *Ledger) ForgetEvents(ctx context.Context, before time.Time, max int) (n int64, err error) {
-	err = l.db.system(ctx, ledgerReason, func(t *tx) error {
-		n, err = t.exec(`DELETE FROM main.usage_event_id WHERE id IN
-			(SELECT id FROM usage_event_id WHERE received < $1 ORDER BY received LIMIT $2)`, before.UnixMilli(), max)
-		return err
-	})
-	return n, err
+	if l.onPostgres() {
+		return l.unclaim(ctx, before, max)
+	}
+	x, err := l.eventIndex(0)
+	if err != nil {
+		return 0, err
+	}
+	return x.forget(before.UnixMilli(), int64(max)), nil
 }

@@ -32,7 +32,7 @@ func TestReportingVictim(t *testing.T) {
 	if dsn == "" {
 		t.Skip("started by the test that kills it")
 	}
-	s, err := store.OpenLedger(t.Context(), store.Options{DSN: dsn})
+	s, err := store.OpenLedger(t.Context(), crowded(dsn))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +50,12 @@ func TestReportingVictim(t *testing.T) {
 			os.Stdout.Write(told[:]) // four bytes to a pipe are written whole
 		}
 	}
+}
+
+// crowded keeps so few ids in memory that a victim is killed while it writes
+// and merges them, too.
+func crowded(dsn string) store.Options {
+	return store.Options{DSN: dsn, EventIndex: store.EventIndexOptions{MaxRecent: 500}}
 }
 
 func victimEvents(batch int) []app.Event {
@@ -99,7 +105,7 @@ func TestEventsOfKilledReplicasAreCountedOnce(t *testing.T) {
 	for _, engine := range []string{"SQLite", "PostgreSQL"} {
 		t.Run(engine, func(t *testing.T) {
 			dsn, acknowledged := dsn[engine](), map[int]bool{}
-			for range kills(t, 4) {
+			for range kills(t, 6) {
 				if err := killReporter(dsn, acknowledged); err != nil {
 					t.Fatal(err)
 				}
@@ -113,7 +119,7 @@ func TestEventsOfKilledReplicasAreCountedOnce(t *testing.T) {
 // and each event counts once in all.
 func afterReporters(t *testing.T, dsn string, acknowledged map[int]bool) {
 	t.Helper()
-	s := openLedger(t, store.Options{DSN: dsn})
+	s := openLedger(t, crowded(dsn))
 	e := openEvents(t, s)
 	for n := range victimBatches {
 		for _, verdict := range record(t, e, victimEvents(n)...) {

@@ -11,6 +11,7 @@ import (
 	"gatehouse/app"
 	"gatehouse/app/metering"
 	"gatehouse/store"
+	"gatehouse/store/storetest"
 )
 
 func openEvents(t testing.TB, s *store.Ledger) *metering.Events {
@@ -129,35 +130,62 @@ func TestEventsSentAgainAcrossRestartsAreCountedOnce(t *testing.T) {
 }
 
 func TestTwoReplicasCountAnEventOnce(t *testing.T) {
-	eachEngine(t, func(t *testing.T, o store.Options) {
-		s := openLedger(t, o)
-		one, two := openEvents(t, s), openEvents(t, s)
-		var accepted atomic.Int64
-		var all sync.WaitGroup
-		for p := range 8 {
-			all.Go(func() {
-				e := []*metering.Events{one, two}[p%2]
-				for n := range int64(50) {
-					results, err := e.Record(t.Context(), []app.Event{reported("org_1", 2*n), reported("org_1", 2*n+1)})
-					if err != nil {
-						t.Error(err)
-					}
-					for _, r := range results {
-						if r.Verdict == app.EventAccepted {
-							accepted.Add(1)
-						}
+	s := openLedger(t, store.Options{DSN: storetest.Postgres(t)})
+	one, two := openEvents(t, s), openEvents(t, s)
+	var accepted atomic.Int64
+	var all sync.WaitGroup
+	for p := range 8 {
+		all.Go(func() {
+			e := []*metering.Events{one, two}[p%2]
+			for n := range int64(50) {
+				results, err := e.Record(t.Context(), []app.Event{reported("org_1", 2*n), reported("org_1", 2*n+1)})
+				if err != nil {
+					t.Error(err)
+				}
+				for _, r := range results {
+					if r.Verdict == app.EventAccepted {
+						accepted.Add(1)
 					}
 				}
-			})
-		}
-		all.Wait()
-		closeEvents(t, one)
-		closeEvents(t, two)
-		if d := sumOf(t, s, "org_1", "documents"); d != 100 || accepted.Load() != 100 {
-			t.Errorf("%d counted, %d accepted of 100", d, accepted.Load())
-		}
-		mustHold(t, s)
-	})
+			}
+		})
+	}
+	all.Wait()
+	closeEvents(t, one)
+	closeEvents(t, two)
+	if d := sumOf(t, s, "org_1", "documents"); d != 100 || accepted.Load() != 100 {
+		t.Errorf("%d counted, %d accepted of 100", d, accepted.Load())
+	}
+	mustHold(t, s)
+}
+
+// TestOneChainAloneCountsEventsOnSQLite opens a second one beside it: of the
+// same process it is refused; another process's takes over.
+func TestOneChainAloneCountsEventsOnSQLite(t *testing.T) {
+	o := sqliteOptions(t)
+	s := openLedger(t, o)
+	one := openEvents(t, s)
+	record(t, one, reported("org_1", 1))
+	_, err := metering.OpenEvents(t.Context(), metering.EventsOptions{Store: s})
+	if known := app.AsError(err); known == nil || known.Code != "event_chain_taken" {
+		t.Errorf("a second chain of the process: %v", err)
+	}
+	if got := record(t, one, reported("org_1", 1), reported("org_1", 2)); fmt.Sprint(got) != "[duplicate accepted]" {
+		t.Errorf("the first one says %v", got)
+	}
+	other := openLedger(t, o) // as another process has it
+	two := openEvents(t, other)
+	if got := record(t, two, reported("org_1", 2), reported("org_1", 3)); fmt.Sprint(got) != "[duplicate accepted]" {
+		t.Errorf("the other process says %v", got)
+	}
+	if results, err := one.Record(t.Context(), []app.Event{reported("org_1", 3), reported("org_1", 4)}); err == nil {
+		t.Errorf("the one that was taken over still counts: %v", results)
+	}
+	closeEvents(t, two)
+	if d := sumOf(t, other, "org_1", "documents"); d != 3 {
+		t.Errorf("%d are counted, want 3", d)
+	}
+	mustHold(t, other)
 }
 
 func TestAnEventsIdIsForgottenAfterItsLife(t *testing.T) {
@@ -165,7 +193,7 @@ func TestAnEventsIdIsForgottenAfterItsLife(t *testing.T) {
 		s := openLedger(t, o)
 		e := openEvents(t, s)
 		record(t, e, reported("org_1", 1))
-		if n, err := s.ForgetEvents(t.Context(), time.Now().Add(-time.Minute), 100); n != 0 || err != nil {
+		if n, err := s.ForgetEvents(t.Context(), time.Now().Add(-app.EventLife), 100); n != 0 || err != nil {
 			t.Errorf("forgot %d, %v", n, err)
 		}
 		if n, err := s.ForgetEvents(t.Context(), time.Now().Add(time.Minute), 100); n != 1 || err != nil {
@@ -176,35 +204,4 @@ func TestAnEventsIdIsForgottenAfterItsLife(t *testing.T) {
 		}
 		closeEvents(t, e)
 	})
-}
-
-func BenchmarkEvents(b *testing.B) {
-	for _, producers := range []int{1, 4, 16} {
-		b.Run(fmt.Sprintf("producers=%d", producers), func(b *testing.B) {
-			s := openLedger(b, sqliteOptions(b))
-			e := openEvents(b, s)
-			defer closeEvents(b, e)
-			var next atomic.Int64
-			var all sync.WaitGroup
-			b.ResetTimer()
-			for range producers {
-				all.Go(func() {
-					for next.Load() < int64(b.N) {
-						from := next.Add(1000) - 1000
-						batch := make([]app.Event, 1000)
-						for i := range batch {
-							batch[i] = reported("org_1", from+int64(i))
-							batch[i].Uses = batch[i].Uses[:1]
-						}
-						if _, err := e.Record(b.Context(), batch); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			all.Wait()
-			b.ReportMetric(float64(next.Load())/b.Elapsed().Seconds(), "events/s")
-		})
-	}
 }
