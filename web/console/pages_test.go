@@ -25,7 +25,9 @@ func everyPage(org string, key app.KeyID) []struct{ name, path string } {
 		{"operator-key-new", ui.NewKey("")}, {"sessions", ui.PathSessions}, {"password", ui.PathPassword}, {"search", ui.With(ui.PathSearch, "q", "a")},
 		{"usage-meter", ui.With(ui.PathUsage, "meter", app.MeterTokensOutput, "group", "model")}, {"organization-usage-meter", ui.With(ui.Org(org, "usage"), "meter", app.MeterCost, "group", "model", "period", "7d")},
 		{"meters", ui.PathMeters}, {"quotas", ui.Org(org, "quotas")}, {"quota-set", ui.Org(org, "quotas/edit")}, {"quota-change", ui.Quota(org, "edit", "", app.MeterCost, app.PeriodMonth)},
-		{"quota-remove", ui.Quota(org, "remove", "", app.MeterCost, app.PeriodMonth)}, {"rates", ui.PathRates}, {"ledger", ui.PathLedger},
+		{"quota-remove", ui.Quota(org, "remove", "", app.MeterCost, app.PeriodMonth)}, {"rates", ui.PathRates}, {"stripe", ui.PathStripe}, {"stripe-customer", ui.With(ui.PathStripe+"/customer", "org", org)}, {"stripe-remove", ui.With(ui.PathStripe+"/remove", "org", org)}, {"stripe-retry", ui.PathStripe + "/retry"},
+		{"stripe-parked", ui.With(ui.PathStripe, "state", "parked")}, {"usage-narrowed", ui.With(ui.Org(org, "usage"), "meter", app.MeterTokensOutput, "where", "model:gpt-5-mini")}, {"overview-near", ui.With(ui.PathOverview, "near", "all")},
+		{"usage-before", ui.With(ui.PathUsage, "period", "7d", "show", "bytes", "sort", "-change")}, {"ledger", ui.PathLedger},
 		{"not-found", ui.Org("nobody", "")},
 	}
 }
@@ -56,14 +58,15 @@ func (s *stage) anyKey(slug string) app.Key {
 func TestEveryPageIsAccessibleAtEveryWidthInLightAndDark(t *testing.T) {
 	s := newStage(t)
 	s.populate(customers...)
-	p := openBrowser(t).tab(t, s.url)
-	p.signIn(s)
+	b := openBrowser(t)
+	b.tab(t, s.url).signIn(s)
 	s.operatorKeys()
 	s.goOn()
 	s.override("acme-robotics")
+	s.reported("acme-robotics", "northwind-labs", "quill-health", "tiny-teapot", "harbor-pine", "lumen-press")
 	for _, page := range everyPage("acme-robotics", s.anyKey("acme-robotics").ID) {
 		t.Run(page.name, func(t *testing.T) {
-			p.t = t
+			p := b.tab(t, s.url)
 			s.busy("acme-robotics")
 			p.lookAt(page.name, page.path)
 			if page.name == "not-found" {
@@ -85,7 +88,12 @@ func (p *tab) lookAt(name, path string) {
 		p.theme(theme)
 		for _, width := range []int64{390, 768, 1280} {
 			p.size(width)
-			p.check(fmt.Sprintf("%s, %s, %d px", path, theme, width))
+			what := fmt.Sprintf("%s, %s, %d px", path, theme, width)
+			if theme == "light" {
+				p.check(what)
+			} else {
+				p.checkColours(what)
+			}
 			if width != 768 && (width == 1280 || slices.Contains(phonePictures, name)) {
 				p.keep(pictureName(name, theme, width), 1500)
 			}
@@ -115,7 +123,7 @@ func TestPagesOfMetersAndQuotasWithoutContentAreAccessible(t *testing.T) {
 	p := openBrowser(t).tab(t, s.url)
 	p.signIn(s)
 	p.lookAt("usage-meter-empty", ui.With(ui.Org(org.Slug, "usage"), "meter", "documents"))
-	for _, path := range []string{ui.Org(org.Slug, "quotas"), ui.PathRates + "?q=nothing+like+it"} {
+	for _, path := range []string{ui.Org(org.Slug, "quotas"), ui.PathRates + "?q=nothing+like+it", ui.PathStripe} {
 		p.open(path)
 		p.check(path + ", empty")
 	}

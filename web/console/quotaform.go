@@ -72,13 +72,14 @@ func (s *site) quotaForm(v *visit, o app.Org, now app.QuotaOverride) (quotaFormV
 		Meter:  ui.Select{Name: "meter", Label: "Meter", Value: now.Meter},
 		Period: ui.Select{Name: "period", Label: "Period", Value: string(now.Period), Options: quotaPeriods, Hint: "Months and days begin in the time zone of the plan."},
 		Key:    ui.Select{Name: "key", Label: "Holds for", Value: string(now.Key), Options: []ui.Option{{Label: "The whole organization"}}},
-		Limit:  ui.Field{Name: "limit", Label: "Limit", Value: limitText(now.Quota), Optional: true, Autocomplete: "off", Max: 30, Hint: "In the meter's unit, such as 10,000; of the meter Cost in dollars, such as 7.50. Left empty with “No limit”."},
+		Limit:  ui.Field{Name: "limit", Label: "Limit", Value: limitText(now.Quota), Loose: true, Autocomplete: "off", Max: 30, Hint: limitHint(list, now.Meter)},
 		Mode: ui.Select{Name: "mode", Label: "At the limit", Value: string(now.Mode), Options: []ui.Option{
-			{Value: string(app.QuotaHard), Label: "Stop (hard)", Note: "answered 402"}, {Value: string(app.QuotaSoft), Label: "Go on (soft)", Note: "notices alone; suspended at 200 %"}}},
-		Grace:  ui.Field{Name: "grace", Label: "Grace", Value: strconv.FormatInt(now.Grace, 10), Optional: true, Autocomplete: "off", Max: 3, Hint: "Per cent beyond the limit that a hard quota lets pass, 0 to 100."},
-		Reason: ui.Field{Name: "reason", Label: "Reason", Value: now.Reason, Autocomplete: "off", Hint: "Kept with the quota, and shown here."}}
+			{Value: string(app.QuotaHard), Label: "Stop (hard)", Note: "answered 402"}, {Value: string(app.QuotaSoft), Label: "Go on (soft)", Note: "notices alone; suspended at 200\u00a0%"}}},
+		Grace:   ui.Field{Name: "grace", Label: "Grace", Value: strconv.FormatInt(now.Grace, 10), Optional: true, Autocomplete: "off", Max: 3, Hint: "Per cent beyond the limit that a hard quota lets pass, 0 to 100."},
+		Overage: ui.Field{Name: "overage", Label: "Price beyond", Value: overageText(now.Quota), Optional: true, Autocomplete: "off", Max: 30, Hint: "Dollars for each unit beyond the limit of a soft quota, such as 0.002."},
+		Reason:  ui.Field{Name: "reason", Label: "Reason", Value: now.Reason, Autocomplete: "off", Hint: "Kept with the quota, and shown here."}}
 	for _, m := range list {
-		view.Meter.Options = append(view.Meter.Options, ui.Option{Value: m.Slug, Label: m.Name})
+		view.Meter.Options = append(view.Meter.Options, ui.Option{Value: m.Slug, Label: meterAndUnit(m)})
 	}
 	if now.Meter != "" && !slices.ContainsFunc(list, func(m app.Meter) bool { return m.Slug == now.Meter }) {
 		view.Meter.Options = append(view.Meter.Options, ui.Option{Value: now.Meter, Label: meterNamed(list, now.Meter).Name})
@@ -94,6 +95,45 @@ func (s *site) quotaForm(v *visit, o app.Org, now app.QuotaOverride) (quotaFormV
 		}
 	}
 	return view, err
+}
+
+// meterAndUnit names the meter, and its unit where the name does not hold it.
+func meterAndUnit(m app.Meter) string {
+	if strings.Contains(strings.ToLower(m.Name), strings.ToLower(m.Unit)) {
+		return m.Name
+	}
+	return m.Name + ", in " + limitUnit(m)
+}
+
+// limitUnit is the unit in which a limit of the meter is written.
+func limitUnit(m app.Meter) string {
+	switch {
+	case m.Slug == app.MeterCost:
+		return "dollars"
+	case m.Unit == "":
+		return "units"
+	}
+	return m.Unit + "s"
+}
+
+// limitHint says how to write a limit of the meter; of one not yet chosen, how
+// each is written.
+func limitHint(list []app.Meter, slug string) string {
+	example := "10,000"
+	switch slug {
+	case "":
+		return "A whole number of the meter’s unit, such as 10,000; of the meter Cost dollars, such as 7.50."
+	case app.MeterCost:
+		example = "7.50"
+	}
+	return sentenceCase(limitUnit(meterNamed(list, slug))) + ", such as " + example + "."
+}
+
+func overageText(q app.Quota) string {
+	if q.Overage == nil {
+		return ""
+	}
+	return q.Overage.String()
 }
 
 func limitText(q app.Quota) string {
@@ -113,6 +153,13 @@ func (s *site) saveQuota(v *visit) error {
 		return err
 	}
 	override, wrong := readQuota(v, o)
+	if wrong == nil { // the form does not ask for the ladder: it stays
+		before, err := s.quotaNow(v, o, quotaKey{override.Key, override.Meter, override.Period})
+		if err != nil {
+			return err
+		}
+		override.Thresholds = before.Thresholds
+	}
 	if wrong == nil {
 		_, err = s.Quotas.Put(v.ctx(), v.actor, o.Slug, override)
 		if app.IsKind(err, app.KindInvalid) {
@@ -134,14 +181,14 @@ func (s *site) quotaAgain(v *visit, o app.Org, override app.QuotaOverride, wrong
 	if err != nil {
 		return err
 	}
-	view.Locked, view.Limit.Value, view.Grace.Value = v.form("locked") != "", v.form("limit"), v.form("grace")
+	view.Locked, view.Limit.Value, view.Grace.Value, view.Overage.Value = v.form("locked") != "", v.form("limit"), v.form("grace"), v.form("overage")
 	plain := *wrong
 	plain.Fields = nil
 	for _, f := range wrong.Fields {
 		f.Field = strings.TrimPrefix(f.Field, "quota.")
 		plain.Fields = append(plain.Fields, f)
 	}
-	if rest := placeErrors(&plain, &view.Limit, &view.Grace, &view.Reason); rest != "" {
+	if rest := placeErrors(&plain, &view.Limit, &view.Grace, &view.Overage, &view.Reason); rest != "" {
 		view.Notice = &ui.Notice{Tone: "bad", Text: rest}
 	}
 	return v.renderStatus(http.StatusUnprocessableEntity, quotaFormPage(view))
@@ -161,6 +208,12 @@ func readQuota(v *visit, o app.Org) (app.QuotaOverride, *app.Error) {
 		grace, err := strconv.ParseInt(text, 10, 64)
 		if x.Grace = grace; err != nil {
 			add("grace", "must be a number from 0 to 100")
+		}
+	}
+	if text := strings.TrimPrefix(v.form("overage"), "$"); text != "" {
+		price, err := app.ParseMoney(text)
+		if x.Overage = &price; err != nil {
+			add("overage", "must be dollars such as 0.002")
 		}
 	}
 	if x.Reason == "" {

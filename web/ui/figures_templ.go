@@ -43,7 +43,7 @@ func Strip(figures []Figure) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		var templ_7745c5c3_Var2 = []any{"card", "strip", templ.KV("of4", len(figures) == 4)}
+		var templ_7745c5c3_Var2 = []any{"card", "strip", templ.KV("of4", len(figures) == 4), templ.KV("of5", len(figures) == 5)}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var2...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
