@@ -240,11 +240,39 @@ func (l *Ledger) Close(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, l.giveUp)
 	defer stop()
 	<-l.folded
-	l.giveUp()
 	if again {
 		return nil
 	}
+	l.foldLast()
+	l.giveUp()
 	return l.lastWords(ctx)
+}
+
+// foldLast moves the buckets once more when the applier's last try found the
+// database away.
+func (l *Ledger) foldLast() {
+	if l.applier.err != nil {
+		_ = persist(l.ctx, func() error { // the applier keeps the error
+			l.applyNow()
+			return l.applier.err
+		})
+	}
+}
+
+// persist repeats a step that finds the database away, as writes of blocks do,
+// until the context ends.
+func persist(ctx context.Context, step func() error) error {
+	for wait := firstRetry; ; wait = min(2*wait, slowestRetry) {
+		err := step()
+		if !app.IsKind(err, app.KindUnavailable) || isFenced(err) {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // lastWords notes the end in the store, or says what was not written.
@@ -259,14 +287,14 @@ func (l *Ledger) lastWords(ctx context.Context) error {
 		return fmt.Errorf("the ledger closed with blocks that are not in the usage buckets (the next start adds them): %w", err)
 	}
 	if answered >= 0 {
-		if err := l.o.Store.NoteAnswered(ctx, l.replica.ID, answered); err != nil {
+		if err := persist(ctx, func() error { return l.o.Store.NoteAnswered(ctx, l.replica.ID, answered) }); err != nil {
 			return fmt.Errorf("note the ledger's answers: %w", err)
 		}
 	}
 	if len(l.writer.open) > 0 {
 		return nil // requests without outcome hold something: whoever starts next settles them, as after a crash
 	}
-	if err := l.o.Store.CloseReplica(ctx, l.replica.ID); err != nil {
+	if err := persist(ctx, func() error { return l.o.Store.CloseReplica(ctx, l.replica.ID) }); err != nil {
 		return fmt.Errorf("note the ledger's end: %w", err)
 	}
 	return nil
