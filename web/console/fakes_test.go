@@ -68,6 +68,11 @@ func (f *fakeMeterUsage) Meter(ctx context.Context, actor app.Actor, q app.Meter
 			if group == "" && len(q.Group) > 0 {
 				n /= 50 // what names no group, not the whole
 			}
+			if of := q.Filter["model"]; of != "" && len(q.Group) > 0 { // the model's, by something else
+				n = quantityOf(of, at, max(step, time.Hour)) * map[string]int64{"one": 55, "two": 35}[group] / 100
+			} else if share := map[string]int64{"one": 55, "two": 35}[q.Filter["key"]]; share > 0 && of != "" {
+				n = n * share / 100
+			}
 			guessed := int64(0)
 			if at.Hour()%12 == 0 && (group == "gpt-5-mini" || group == "" && len(q.Group) == 0) {
 				guessed = 1

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -183,7 +184,7 @@ func (s *site) nearRow(ctx context.Context, v *visit, a nearAccount, meters []ap
 	zone := s.planZone(ctx, v, o)
 	card := quotaCardOf(s.Now(), zone, state, meters)
 	row := nearRow{Name: o.Name, Href: ui.Org(o.Slug, "quotas") + "#" + quotaAnchor(a.Key, a.Meter, a.Period), Fuse: card.Fuse,
-		Meter: card.Title + " a " + periodWords(string(a.Period)), Forecast: card.Forecast, Tone: card.Tone}
+		Meter: card.Title + " a " + periodWords(string(a.Period)), Forecast: strings.Replace(card.Forecast, "At this pace exhausted on", "Lasts until", 1), Tone: card.Tone}
 	if a.Key != "" {
 		row.Meter += ", one key"
 	}

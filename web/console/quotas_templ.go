@@ -1324,7 +1324,7 @@ func quotaNewsCards(n quotaNews) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if n.Near != nil {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 114, "<section class=\"card\" aria-labelledby=\"near-title\"><header><h2 id=\"near-title\">Quotas near their limit</h2><span class=\"small muted right\">from 80&nbsp;% on, the fullest first</span></header>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 114, "<section class=\"card\" aria-labelledby=\"near-title\"><header><h2 id=\"near-title\">Quotas near their limit</h2><span class=\"small muted right p3\">from 80&nbsp;% on, the fullest first</span></header>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

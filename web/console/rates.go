@@ -59,9 +59,35 @@ func rateMatches(r app.Rate, query string) bool {
 	return true
 }
 
+// otherPrices says what is charged apart from the four prices of the row: for
+// other tiers, regions and long prompts, for a search, for long caching.
+func otherPrices(r app.Rate) (lines []string) {
+	if r.CacheWriteLong != "" {
+		lines = append(lines, "Cache write for an hour: "+ui.Money(r.CacheWriteLong))
+	}
+	if r.Search != "" {
+		lines = append(lines, "A search of the web: "+ui.Money(r.Search))
+	}
+	for _, variant := range r.Variants {
+		var when []string
+		if variant.Tier != "" {
+			when = append(when, "tier "+variant.Tier)
+		}
+		if variant.Region != "" {
+			when = append(when, "region "+variant.Region)
+		}
+		if variant.AboveInput > 0 {
+			when = append(when, "prompts above "+ui.Count(variant.AboveInput)+" tokens")
+		}
+		lines = append(lines, sentenceCase(strings.Join(when, ", "))+": "+ui.Money(variant.Input)+" in, "+ui.Money(variant.Output)+" out")
+	}
+	return lines
+}
+
 func rateRowFor(now time.Time, r app.Rate, until time.Time) modelRate {
 	row := modelRate{Model: r.Model, Provider: orText(r.Provider, ui.Dash), Input: ui.Money(r.Input), Output: ui.Money(r.Output), CacheRead: ui.Money(orText(r.CacheRead, r.Input)),
 		CacheWrite: ui.Money(orText(r.CacheWrite, r.Input)), Most: ui.Dash, From: ui.Date(r.ValidFrom, time.UTC), State: ui.State{Text: "Holds"}}
+	row.Others = otherPrices(r)
 	if r.MaxOutput > 0 {
 		row.Most = ui.Count(r.MaxOutput)
 	}

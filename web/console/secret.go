@@ -57,6 +57,7 @@ func (s *site) secret(v *visit) error {
 	if of.org == nil {
 		view.Try = `curl -H "Authorization: Bearer $KEY" ` + consoleAddress(v) + "/v1/orgs"
 	}
+	v.secret = true
 	return v.render(secretPage(view))
 }
 

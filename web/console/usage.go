@@ -472,22 +472,28 @@ func usageFigures(a usageAsk, totals []usageTotal, before map[string]int64) []ui
 	for _, t := range totals {
 		sum.Add(t.UsageRow)
 	}
+	change := changeNote(a.period, a.measure.of(sum), before)
 	requests, units := usageNote(sum.Requests, "counted"), "requests × weight"
-	switch a.measure.key {
+	answers, bytes := ui.Short(sum.Status4)+" answered 4xx, "+ui.Short(sum.Status5)+" 5xx", ui.Bytes(sum.BytesIn)+" in"
+	switch a.measure.key { // the figure of what the chart counts is compared
 	case "":
-		requests = joinSome(" · ", requests, changeNote(a.period, sum.Requests, before))
+		requests = joinSome(" · ", requests, change)
 	case "units":
-		units = changeNote(a.period, sum.Weight, before)
+		units = change
+	case "bytes":
+		bytes = "in and out " + change
+	case "errors":
+		answers = ui.Short(sum.Status5) + " answered 5xx: " + change
 	}
 	mean := time.Duration(0)
 	if sum.Requests > 0 {
 		mean = sum.Duration / time.Duration(sum.Requests)
 	}
 	return []ui.Figure{
-		{Label: "Requests", Value: ui.Short(sum.Requests), Note: requests},
+		{Label: "Requests", Value: ui.Short(sum.Requests), Note: orText(requests, "that passed the gate")},
 		{Label: "Units", Value: ui.Short(sum.Weight), Note: units},
-		{Label: "Answered 2xx", Value: ui.Percent(sum.Status2, sum.Requests), Unit: "%", Note: ui.Short(sum.Status4) + " answered 4xx, " + ui.Short(sum.Status5) + " 5xx"},
-		{Label: "Bytes out", Value: ui.Bytes(sum.BytesOut), Note: ui.Bytes(sum.BytesIn) + " in"},
+		{Label: "Answered 2xx", Value: ui.Percent(sum.Status2, sum.Requests), Unit: "%", Note: answers},
+		{Label: "Bytes out", Value: ui.Bytes(sum.BytesOut), Note: bytes},
 		{Label: "Mean duration", Value: ui.MillisBare(mean), Unit: "ms", Note: "first byte in to last byte out"},
 	}
 }

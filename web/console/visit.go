@@ -25,6 +25,7 @@ type visit struct {
 	theme   string
 	actor   app.Actor
 	visitor session.Visitor // zero: nobody is signed in
+	secret  bool            // the page holds a secret
 }
 
 func (s *site) visit(w http.ResponseWriter, r *http.Request) *visit {
@@ -57,12 +58,16 @@ func (v *visit) renderStatus(status int, page templ.Component) error {
 	if err := page.Render(v.ctx(), buffer); err != nil {
 		return err
 	}
-	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	v.w.WriteHeader(status)
-	_, err := v.w.Write(buffer.Bytes())
-	if err != nil {
-		return nil // the browser is gone
+	header := v.w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	body := buffer.Bytes()
+	if v.mayCompress(len(body)) {
+		header.Set("Content-Encoding", "gzip")
+		body = compressed(body)
 	}
+	header.Add("Vary", "Accept-Encoding")
+	v.w.WriteHeader(status)
+	v.w.Write(body) // an error means that the browser is gone
 	return nil
 }
 
