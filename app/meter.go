@@ -2,7 +2,10 @@ package app
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Aggregation says how the values of a meter become one number.
@@ -99,10 +102,10 @@ func (m Meter) Check() []FieldError {
 	default:
 		add("aggregation", "must be count, sum, unique, max or latest")
 	}
-	if m.EventType == "" || len(m.EventType) > 200 {
+	if m.EventType == "" || len(m.EventType) > 200 || !printable(m.EventType) {
 		add("event_type", "must be the type of the events to read, at most 200 characters")
 	}
-	if len(m.Unit) > 40 {
+	if len(m.Unit) > 40 || !printable(m.Unit) {
 		add("unit", "must have at most 40 characters")
 	}
 	return append(wrong, m.checkDimensions()...)
@@ -125,6 +128,11 @@ func (m Meter) checkDimensions() []FieldError {
 		seen[name] = true
 	}
 	return wrong
+}
+
+// printable reports whether a text is UTF-8 without control characters.
+func printable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 func validProperty(name string) bool {

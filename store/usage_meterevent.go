@@ -101,7 +101,7 @@ func (l *Ledger) ReviveMeterEvents(ctx context.Context, state app.MeterEventStat
 	}
 	err = l.db.system(ctx, ledgerReason, func(t *tx) error {
 		n, err = t.exec(text, args...)
-		return err
+		return found("meter event", err)
 	})
 	return n, err
 }

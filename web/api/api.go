@@ -40,6 +40,7 @@ type API struct {
 // input can bring about.
 func New(o Options) *API {
 	useOurForm()
+	o.Events = ownEvents{o.Events}
 	x := &API{Options: o, mux: http.NewServeMux()}
 	x.huma = huma.NewAPI(configuration(), (*adapter)(x))
 	for _, rt := range x.routes() {
@@ -108,6 +109,9 @@ func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 		var body []byte
 		if takesBody {
 			if body, err = readBody(w, r); err != nil {
+				return err
+			}
+			if err := checkText(body); err != nil {
 				return err
 			}
 		}

@@ -55,6 +55,8 @@ func filters(query url.Values) (filter map[string]string, wrong []error) {
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		by, isFilter := strings.CutPrefix(name, filterPrefix)
 		switch {
+		case !goodText(name + query[name][0]):
+			wrong = append(wrong, &huma.ErrorDetail{Location: "query", Message: "must be UTF-8 text without NUL"})
 		case isFilter && by != "" && len(query[name]) == 1:
 			if filter == nil {
 				filter = map[string]string{}

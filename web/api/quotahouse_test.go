@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"slices"
 	"time"
@@ -40,7 +41,19 @@ func (h *house) addUsage(s *api.Services) {
 	s.Meters, s.Proofs, s.Adjustments, s.Exports = &h.meters, &h.proofs, &h.adjusted, h.exports()
 	s.OwnExports = &export.Own{Source: metering.OrgExporter{Store: h.ledger}, Orgs: h.store, Sealing: h.sealer}
 	s.Customers, s.Desk = &billing.Customers{Store: h.store}, &export.Desk{Outbox: h.ledger}
-	s.Events, s.EventReader = &h.recorded, pagesReader{}
+	s.Events, s.EventReader = &h.recorded, valueReader{}
+}
+
+// valueReader is pagesReader, and counts how many pages events of "pages" tell.
+type valueReader struct{ pagesReader }
+
+func (v valueReader) Read(kind string, data []byte) ([]app.Use, string) {
+	uses, reason := v.pagesReader.Read(kind, data)
+	var told struct{ Pages int64 }
+	if kind == "pages" && json.Unmarshal(data, &told) == nil {
+		uses = append(uses, app.Use{Meter: "pages", Value: told.Pages})
+	}
+	return uses, reason
 }
 
 // recorder counts events in memory, each as the only one of its block.

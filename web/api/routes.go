@@ -128,7 +128,7 @@ func (x *API) routes() []route {
 		{post, "/v1/rates/apply", "applyRates", tagRates, operator("rates:write"), "Create or replace rates", aboutApply + " What was counted keeps the price that it had.", ok, bind(x.applyRates)},
 		{del, "/v1/rates", "deleteRate", tagRates, operator("rates:write"), "Delete a rate", "Calls of a model without a rate are refused where a budget in money holds: 402 `price_unknown`.", empty, bind(x.deleteRate)},
 
-		{post, "/v1/events", "postEvents", tagUsage, operatorOrOwn("events:write"), "Report events", aboutEvents, ok, x.raw(x.eventsMount(false), eventsForm)},
+		{post, "/v1/events", "postEvents", tagUsage, operatorOrOwn("events:write"), "Report events", aboutEvents, ok, x.raw(asOwn(x.eventsMount(false)), eventsForm)},
 		{post, "/v1/events/import", "importEvents", tagUsage, operator("usage:import"), "Import events of any age", aboutImport, ok, x.raw(x.eventsMount(true), eventsForm)},
 		{get, "/v1/usage/verify", "getVerification", tagUsage, operator("usage:read"), "Look at the ledger's last proof", aboutVerification, ok, bind(x.getVerification)},
 		{post, "/v1/usage/verify", "verifyUsage", tagUsage, operator("usage:read"), "Prove the ledger now", aboutVerify, ok, bind(x.verifyUsage)},

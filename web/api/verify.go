@@ -92,6 +92,9 @@ func (x *API) adjustUsage(ctx context.Context, actor app.Actor, in *adjustInput)
 	if b.At.IsZero() {
 		b.At = x.Now().UTC()
 	}
+	if b.At.After(x.Now().Add(time.Hour)) { // clocks differ
+		return nil, app.Invalid("at", "must not lie in the future")
+	}
 	adjustment := app.Adjustment{Org: org, Key: b.Key, Route: b.Route, Meter: b.Meter, Dims: dims, At: b.At, Value: b.Value, Reason: b.Reason}
 	return answer(adjustment, x.Adjustments.Adjust(ctx, actor, adjustment))
 }
