@@ -173,12 +173,23 @@ func decodeEvents(body []byte, media string) (list []readEvent, single bool, err
 		}
 		return []readEvent{e}, true, err
 	}
+	if json.Valid(body) {
+		if list, err = scanEvents(body); err == nil && len(list) == 0 {
+			err = errNoEvents()
+		}
+		return list, false, err
+	}
+	return decodeArray(decoder)
+}
+
+// decodeArray reads an array in which something is no JSON, and says what.
+func decodeArray(decoder *json.Decoder) (list []readEvent, single bool, err error) {
 	if _, err := decoder.Token(); err != nil {
 		return nil, false, respond.DecodeError(err)
 	}
 	for decoder.More() {
 		if len(list) == maxEvents {
-			return nil, false, app.Invalid("body", "must hold at most %d events", maxEvents)
+			return nil, false, errManyEvents()
 		}
 		e, err := decodeEvent(decoder)
 		if err != nil {
@@ -190,10 +201,14 @@ func decodeEvents(body []byte, media string) (list []readEvent, single bool, err
 		return nil, false, respond.DecodeError(err)
 	}
 	if len(list) == 0 {
-		return nil, false, app.Invalid("body", "must hold an event")
+		return nil, false, errNoEvents()
 	}
 	return list, false, nil
 }
+
+func errNoEvents() error { return app.Invalid("body", "must hold an event") }
+
+func errManyEvents() error { return app.Invalid("body", "must hold at most %d events", maxEvents) }
 
 // decodeEvent reads the next value; one that is no event has a reason.
 func decodeEvent(decoder *json.Decoder) (e readEvent, err error) {
@@ -201,12 +216,17 @@ func decodeEvent(decoder *json.Decoder) (e readEvent, err error) {
 	if err := decoder.Decode(&raw); err != nil {
 		return e, respond.DecodeError(err)
 	}
+	return readOne(raw), nil
+}
+
+// readOne reads one event as encoding/json does; one that is none has a reason.
+func readOne(raw []byte) (e readEvent) {
 	if len(raw) > maxEventLength {
 		e.reason = fmt.Sprintf("an event may have at most %d bytes", maxEventLength)
-		return e, nil
+		return e
 	}
 	if err := json.Unmarshal(raw, &e.plainEvent); err != nil {
 		e.reason = "it is no event: " + app.AsError(respond.DecodeError(err)).Message
 	}
-	return e, nil
+	return e
 }
