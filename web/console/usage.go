@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -34,13 +33,8 @@ func measureOf(key string) measure {
 	return measures[0]
 }
 
-// topGroups is the number of groups that a chart tells apart; the rest is one.
-const topGroups = 5
-
 // maxUsageRows bounds the table; the rest is in the export.
 const maxUsageRows = 200
-
-var groupClasses = []string{"s-1", "s-2", "s-3", "s-4", "s-5"}
 
 // usageAsk is what a usage page was asked for, all of it in its address.
 type usageAsk struct {
@@ -329,193 +323,6 @@ func (t *usageTotal) nameKey(s *site, v *visit, o app.Org) error {
 	}
 	t.name, t.sub, t.href = k.Name, k.Hint, ui.With(ui.Keys(o.Slug), "q", k.Name)
 	return err
-}
-
-// usageChart draws the measure per slot, the largest groups apart.
-func (s *site) usageChart(v *visit, a usageAsk, totals []usageTotal, id string) (usageChart, error) {
-	all, err := s.slots(v, a, a.query(), a.period)
-	if err != nil {
-		return usageChart{}, err
-	}
-	card := usageChart{Title: a.measure.title + " " + a.period.Title, Choice: measureChoice(a), Chart: ui.Chart{ID: id, First: "From (" + a.period.Zone.String() + ")"}}
-	values := [][]int64{}
-	for _, t := range totals {
-		if len(values) == topGroups || a.measure.of(t.UsageRow) == 0 {
-			break
-		}
-		if t.Group == "" {
-			continue // cannot be asked for alone: it is part of the rest
-		}
-		own, err := s.slots(v, a, a.queryOf(t.Group), a.period)
-		if err != nil {
-			return card, err
-		}
-		card.Chart.Series = append(card.Chart.Series, ui.Series{Name: shorten(t.name), Class: groupClasses[len(values)]})
-		values = append(values, own)
-	}
-	if rest := len(totals) - len(values); rest > 0 && len(values) > 0 {
-		card.Chart.Series = append(card.Chart.Series, ui.Series{Name: othersName(rest), Class: "s-rest"})
-		values = append(values, others(all, values))
-	}
-	if len(values) == 0 {
-		card.Empty = "Nothing to show: no " + strings.ToLower(a.measure.title) + " in this period."
-		return card, nil
-	}
-	before, err := s.slots(v, a, a.query(), a.period.before())
-	if err != nil {
-		return card, err
-	}
-	fillChart(&card.Chart, a, values, before)
-	return card, nil
-}
-
-// othersName names the part of a chart that holds the smaller groups.
-func othersName(n int) string {
-	if n == 1 {
-		return "1 other"
-	}
-	return ui.Count(int64(n)) + " others"
-}
-
-// shorten keeps a legend's entry on its line.
-func shorten(name string) string {
-	const most = 28
-	if runes := []rune(name); len(runes) > most {
-		return string(runes[:most-1]) + "…"
-	}
-	return name
-}
-
-func (a usageAsk) queryOf(group string) app.UsageQuery {
-	q := a.query()
-	switch a.group {
-	case "org":
-		q.Org = app.OrgID(group)
-	case "key":
-		q.Key = app.KeyID(group)
-	default:
-		q.Route = app.RouteID(group)
-	}
-	return q
-}
-
-// slots reads the measure of the query in each slot of the period.
-func (s *site) slots(v *visit, a usageAsk, q app.UsageQuery, p period) ([]int64, error) {
-	q.Since, q.Until, q.Step = p.since(), p.until(), p.step()
-	rows, err := s.Usage.Usage(v.ctx(), v.actor, q)
-	sums := make([]int64, len(p.Slots))
-	for _, row := range rows {
-		if i := p.slot(row.Start); i >= 0 {
-			sums[i] += a.measure.of(row)
-		}
-	}
-	return sums, err
-}
-
-// others is what is left of all without the parts.
-func others(all []int64, parts [][]int64) []int64 {
-	rest := slices.Clone(all)
-	for _, part := range parts {
-		for i, n := range part {
-			rest[i] = max(rest[i]-n, 0)
-		}
-	}
-	return rest
-}
-
-func fillChart(c *ui.Chart, a usageAsk, values [][]int64, before []int64) {
-	c.Before = a.period.beforeName(before)
-	c.Label = fmt.Sprintf("%s %s, %s, times in %s", a.measure.title, a.period.Title, a.period.Words, a.period.Zone)
-	c.Rest = a.period.Words + " · times in " + a.period.Zone.String()
-	if a.measure.key == "bytes" {
-		c.Unit = func(v float64) string { return ui.Bytes(int64(v)) }
-	}
-	for i, start := range a.period.Slots {
-		end := a.period.End
-		if i+1 < len(a.period.Slots) {
-			end = a.period.Slots[i+1]
-		}
-		step := a.period.chartStep(start, end)
-		step.Label, step.BeforeText = a.period.label(start), ui.Dash
-		step.Tick, step.Minor = a.period.tick(i)
-		if i < len(before) { // a month may have more days than the one before
-			step.Before, step.BeforeText = float64(before[i]), a.measure.text(before[i])
-		}
-		for _, series := range values {
-			step.Values = append(step.Values, float64(series[i]))
-			step.Texts = append(step.Texts, a.measure.text(series[i]))
-		}
-		c.Steps = append(c.Steps, step)
-	}
-}
-
-func measureChoice(a usageAsk) *ui.Choices {
-	choices := ui.Choices{Label: "What is counted"}
-	for _, m := range measures {
-		choices.Items = append(choices.Items, ui.Choice{Label: m.label, Current: m.key == a.measure.key, Href: ui.With(a.path, a.pairs("show", m.key)...)})
-	}
-	return &choices
-}
-
-// orgMonthChart is the chart on an organization's first page: this month, by key.
-func (s *site) orgMonthChart(v *visit, o app.Org) (usageChart, error) {
-	a := usageAsk{path: ui.Org(o.Slug, "usage"), org: &o, period: periodOf(defaultPeriod, v.now, v.zone), measure: measures[0], group: "key"}
-	totals, err := s.usageTotals(v, a, topGroups)
-	if err != nil {
-		return usageChart{}, err
-	}
-	return s.usageChart(v, a, totals, "month")
-}
-
-func usageFigures(a usageAsk, totals []usageTotal, before map[string]int64) []ui.Figure {
-	var sum app.UsageRow
-	for _, t := range totals {
-		sum.Add(t.UsageRow)
-	}
-	change := changeNote(a.period, a.measure.of(sum), before)
-	requests, units := usageNote(sum.Requests, "counted"), "requests × weight"
-	answers, bytes := ui.Short(sum.Status4)+" answered 4xx, "+ui.Short(sum.Status5)+" 5xx", ui.Bytes(sum.BytesIn)+" in"
-	switch a.measure.key { // the figure of what the chart counts is compared
-	case "":
-		requests = joinSome(" · ", requests, change)
-	case "units":
-		units = change
-	case "bytes":
-		bytes = "in and out " + change
-	case "errors":
-		answers = ui.Short(sum.Status5) + " answered 5xx: " + change
-	}
-	mean := time.Duration(0)
-	if sum.Requests > 0 {
-		mean = sum.Duration / time.Duration(sum.Requests)
-	}
-	return []ui.Figure{
-		{Label: "Requests", Value: ui.Short(sum.Requests), Note: orText(requests, "that passed the gate")},
-		{Label: "Units", Value: ui.Short(sum.Weight), Note: units},
-		{Label: "Answered 2xx", Value: ui.Percent(sum.Status2, sum.Requests), Unit: "%", Note: answers},
-		{Label: "Bytes out", Value: ui.Bytes(sum.BytesOut), Note: bytes},
-		{Label: "Mean duration", Value: ui.MillisBare(mean), Unit: "ms", Note: "first byte in to last byte out"},
-	}
-}
-
-// usageNote says the exact number where the figure shows it shortened.
-func usageNote(n int64, words string) string {
-	if ui.Short(n) == ui.Count(n) {
-		return ""
-	}
-	return ui.Count(n) + " " + words
-}
-
-// changeNote says how a sum differs from all groups' in the period before.
-func changeNote(p period, now int64, before map[string]int64) string {
-	var sum int64
-	for _, n := range before {
-		sum += n
-	}
-	if _, words := p.beforeWords(); sum > 0 {
-		return ui.Change(now, sum) + " " + words
-	}
-	return "nothing to compare with"
 }
 
 func groupChoice(a usageAsk) ui.Select {

@@ -25,6 +25,7 @@ type Step struct {
 	Values  []float64
 	Texts   []string // the values as the table shows them
 
+	TotalText  string  // all of it, if the chart has a column of totals
 	Before     float64 // all of this step in the period before, if the chart has one
 	BeforeText string
 }
@@ -38,6 +39,7 @@ type Chart struct {
 	First  string // head of the table's first column, such as "From (UTC)"
 	Series []Series
 	Steps  []Step
+	Total  string               // head of the column of totals; empty: there is none
 	Before string               // name of the period before, drawn as a mark across each bar; empty: none
 	Unit   func(float64) string // writes a label of the axis at the left; nil: Short
 }

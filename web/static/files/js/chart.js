@@ -6,6 +6,12 @@
 
   function rows(chart) { return document.querySelectorAll("#" + chart.dataset.chart + "-numbers tbody tr"); }
 
+  // Where the arrow keys begin: at the step that is not over yet, or the last.
+  function latest(chart) {
+    const all = [...rows(chart)], now = all.findIndex(function (row) { return row.hasAttribute("data-now"); });
+    return now < 0 ? all.length - 1 : now;
+  }
+
   function show(chart, index) {
     const all = rows(chart), plot = chart.querySelector(".plot");
     if (!all.length || !plot) return;
@@ -34,6 +40,7 @@
       part.append(i ? heads[i].textContent + " " : "", value);
       out.append(part, " ");
     });
+    out.style.minHeight = out.offsetHeight + "px"; // what grew once stays: the plot does not jump below the pointer
   }
 
   function hide(chart) {
@@ -56,7 +63,7 @@
   document.addEventListener("keydown", function (event) {
     const chart = event.target;
     if (!chart.matches || !chart.matches(".chart")) return;
-    const last = rows(chart).length - 1, at = "at" in chart.dataset ? +chart.dataset.at : last + 1;
+    const last = rows(chart).length - 1, at = "at" in chart.dataset ? +chart.dataset.at : latest(chart) + 1;
     const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last }[event.key];
     if (event.key === "Escape") return hide(chart);
     if (to === undefined) return;
@@ -64,7 +71,7 @@
     show(chart, to);
   });
   document.addEventListener("focusin", function (event) {
-    if (event.target.matches && event.target.matches(".chart:focus-visible")) show(event.target, rows(event.target).length - 1);
+    if (event.target.matches && event.target.matches(".chart:focus-visible")) show(event.target, latest(event.target));
   });
   document.addEventListener("focusout", function (event) {
     if (event.target.matches && event.target.matches(".chart")) hide(event.target);
