@@ -50,3 +50,17 @@ func (a AccountState) Used() int64 { return a.Spent - a.Held }
 
 // Reserved is what may be taken by what runs.
 func (a AccountState) Reserved() int64 { return a.Held + a.Booked }
+
+// AccountsPruned is what is left of the accounts of one organization or key,
+// meter and kind of period, once their rows were removed: the sum of what was
+// drawn on them. An account that is drawn on again gets a new row, which holds
+// only what was drawn since.
+type AccountsPruned struct {
+	Org      OrgID
+	Key      KeyID
+	Meter    string
+	Period   QuotaPeriod
+	Upto     int64 // Unix milliseconds: some accounts that ended by then were removed, and none that ended later
+	Spent    int64 // drawn on those, without openings
+	Accounts int64 // how many rows were removed
+}

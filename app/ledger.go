@@ -53,12 +53,17 @@ type UsageApply struct {
 	Answered int64 // successful answers that the gate itself counted; -1: nobody did
 }
 
-// LedgerWalk visits a whole ledger as it stood at one moment: the replicas by
-// id, then all blocks by replica and seq, then all buckets, and so on in the
-// order of the fields. An error ends it; what is nil is left out.
+// LedgerWalk visits a ledger as it stood at one moment: the replicas by id,
+// then blocks by replica and seq, then steps by number, then all buckets, and
+// so on in the order of the fields. An error ends it; what is nil is left out.
 type LedgerWalk struct {
 	Replicas func([]LedgerReplica) error
+	Pruned   func(AccountsPruned) error
+	From     func(replica int64) int64                   // the first block to pass of a replica; nil: 1
 	Block    func(replica, seq int64, body []byte) error // body is valid during the call
+	Steps    int64                                       // only steps after this one are passed
+	Step     func(AppliedRange) error                    // without At and Bytes
+	Position func(n int64) error                         // the number that the last step should have
 	Bucket   func(UsageBucket) error
 	Meter    func(MeterBucket) error
 	Member   func(MeterMember) error

@@ -73,8 +73,3 @@ type MeterUsageStore interface {
 	MeterUsage(ctx context.Context, ranges []app.MeterRange, max int, row func(app.MeterBucket) error, member func(app.MeterMember) error,
 		tail func(replica, seq int64, body []byte) error) error
 }
-
-// WalkStore reads a whole ledger as it stood at one moment.
-type WalkStore interface {
-	WalkLedger(ctx context.Context, w app.LedgerWalk) error
-}

@@ -4,29 +4,31 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Verifier proves the whole ledger again and again, and keeps the last result.
+// Verifier proves the ledger again and again, and keeps the last result. After
+// a reading of every block that held it goes on from there: it reads what came
+// since, and compares the tables with both. A block that was proven is read
+// again by the next whole reading.
 type Verifier struct {
-	Store WalkStore
-	Every time.Duration    // between two readings; 0: never by itself
-	Clock func() time.Time // default: time.Now
-	Log   *slog.Logger     // default: discards
+	Store      WalkStore
+	Every      time.Duration    // between two readings; 0: never by itself
+	WholeEvery time.Duration    // between two of every block; 0: each time
+	Clock      func() time.Time // default: time.Now
+	Log        *slog.Logger     // default: discards
 
-	running sync.Mutex // one reading at a time
-	mu      sync.Mutex
-	proof   Proof
-	at      time.Time
-	err     error
+	hurry   atomic.Int64 // how many wait: nobody rests then
+	running sync.Mutex   // one reading at a time; it guards the next two
+	proven  *proven      // by the last reading, which held; nil: the next one reads everything
+	wholeAt time.Time
+
+	mu    sync.Mutex
+	proof Proof
+	at    time.Time
+	err   error
 }
-
-// readPause is how long a reading rests after each readBlocks blocks, so that
-// requests have the disk and the processor first.
-const (
-	readBlocks = 256
-	readPause  = 5 * time.Millisecond
-)
 
 // Run proves the ledger every so often, the first time soon after the start,
 // until the context ends.
@@ -42,13 +44,35 @@ func (v *Verifier) Run(ctx context.Context) {
 			return
 		case <-wait.C:
 		}
-		v.read(ctx, slowly{v.Store, ctx})
+		v.Next(ctx) // the result is kept, and logged
 		wait.Reset(v.Every)
 	}
 }
 
-// Now proves the ledger now. While a reading runs, others wait for it.
-func (v *Verifier) Now(ctx context.Context) (Proof, error) { return v.read(ctx, v.Store) }
+// Now proves the whole ledger now, without rests. While a reading runs, others
+// wait for it, and it rests no more.
+func (v *Verifier) Now(ctx context.Context) (Proof, error) {
+	v.hurry.Add(1)
+	defer v.hurry.Add(-1)
+	v.running.Lock()
+	defer v.running.Unlock()
+	return v.read(ctx, whole)
+}
+
+// Next is one of Run's readings: of what is new, or when it is time, or when
+// something differs, of everything.
+func (v *Verifier) Next(ctx context.Context) (Proof, error) {
+	v.running.Lock()
+	defer v.running.Unlock()
+	if v.proven == nil || v.now().Sub(v.wholeAt) >= v.WholeEvery {
+		return v.read(ctx, whole)
+	}
+	proof, err := v.read(ctx, onlyNew)
+	if err == nil && !proof.OK() {
+		return v.read(ctx, whole)
+	}
+	return proof, err
+}
 
 // Last is the last reading's result; at is when it ended, and zero before the
 // first. The error says that the ledger could not be read.
@@ -58,23 +82,48 @@ func (v *Verifier) Last() (proof Proof, at time.Time, err error) {
 	return v.proof, v.at, v.err
 }
 
-func (v *Verifier) read(ctx context.Context, store WalkStore) (Proof, error) {
-	v.running.Lock()
-	defer v.running.Unlock()
-	proof, err := Check(ctx, store)
+func (v *Verifier) now() time.Time {
+	if v.Clock == nil {
+		return time.Now()
+	}
+	return v.Clock()
+}
+
+// read reads and keeps what it found. The caller holds running.
+func (v *Verifier) read(ctx context.Context, all bool) (Proof, error) {
+	from := v.proven
+	if all {
+		from = newProven()
+	}
+	pace := &pacer{since: time.Now(), hurry: &v.hurry}
+	r := newReading(v.Store, from, all)
+	r.rest = pace.rest
+	proof, err := r.run(ctx)
+	switch {
+	case err == nil && all:
+		v.wholeAt = v.now()
+		proof.WholeAt = v.wholeAt
+		v.proven = from
+	case err == nil:
+		proof.WholeAt = v.wholeAt
+	}
+	if !proof.OK() {
+		v.proven = nil
+	}
 	if ctx.Err() != nil {
 		return proof, err // nobody waits any more: it says nothing of the ledger
 	}
-	now := v.Clock
-	if now == nil {
-		now = time.Now
-	}
+	v.keep(proof, err)
+	return proof, err
+}
+
+func (v *Verifier) keep(proof Proof, err error) {
 	log := v.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	v.mu.Lock()
-	v.proof, v.at, v.err = proof, now(), err
+	v.proof, v.at, v.err = proof, v.now(), err
 	v.mu.Unlock()
 	switch {
 	case err != nil:
@@ -82,5 +131,4 @@ func (v *Verifier) read(ctx context.Context, store WalkStore) (Proof, error) {
 	case !proof.OK():
 		log.Error("usage ledger contradicts itself", "faults", proof.Faulty, "first", proof.Faults[0].Code, "text", proof.Faults[0].Text)
 	}
-	return proof, err
 }

@@ -15,6 +15,8 @@ type Store interface {
 	Grant(ctx context.Context, replica int64, claims []app.QuotaClaim) ([]app.QuotaLoan, error)
 	GiveBack(ctx context.Context, replica int64, list []app.QuotaReturn) ([]app.QuotaReturned, error)
 	DropEndedLeases(ctx context.Context, before time.Time) error
+	PruneAccounts(ctx context.Context, before time.Time, max int) (int64, error)
+	PruneNotices(ctx context.Context, max int) (int64, error)
 	AccountsUpdated(ctx context.Context, since int64, max int) ([]app.AccountState, error)
 	InsertNotice(ctx context.Context, n app.QuotaNotice) (first bool, err error)
 }

@@ -146,7 +146,8 @@ type LedgerConfig struct {
 	Sync     string        // "full": the answer waits for the disk; "relaxed": it does not
 	MaxDelay time.Duration // longest pause that a group commit may take to gather company
 
-	VerifyEvery time.Duration // how often the whole ledger is proven; 0: never by itself
+	VerifyEvery    time.Duration // how often the ledger is proven; 0: never by itself
+	VerifyAllEvery time.Duration // how often every block is read for that; 0: each time
 }
 
 // QuotaConfig is what refusals of quotas say.

@@ -48,7 +48,8 @@ func (p *Program) openLedger(ctx context.Context) (err error) {
 	p.onClose("ledger", p.ledger.Close)
 	p.meterSet = p.meters()
 	p.usage = &metering.Reports{Store: p.ledgerStore, Meters: p.meterSet}
-	p.verifier = &metering.Verifier{Store: p.ledgerStore, Every: p.config.Ledger.VerifyEvery, Clock: p.now, Log: p.log}
+	p.verifier = &metering.Verifier{Store: p.ledgerStore, Every: p.config.Ledger.VerifyEvery,
+		WholeEvery: p.config.Ledger.VerifyAllEvery, Clock: p.now, Log: p.log}
 	return p.meterSet.Load(ctx)
 }
 
@@ -100,7 +101,7 @@ var system = app.Actor{Kind: app.ActorSystem}
 
 // usageWorkers run beside the servers.
 func (p *Program) usageWorkers() []func(context.Context) {
-	return append([]func(context.Context){p.verifier.Run, p.quotas.Run, p.reservations.Run, p.countReplicas}, p.exports...)
+	return append([]func(context.Context){p.verifier.Run, p.quotas.Run, p.quotas.RunPruning, p.reservations.Run, p.countReplicas}, p.exports...)
 }
 
 // countReplicas follows how many processes share the quotas.

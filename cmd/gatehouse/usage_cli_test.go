@@ -79,7 +79,7 @@ func TestUsageIsCorrectedReportedAndProven(t *testing.T) {
 	if x.do(&proof, "usage", "verify"); !proof.OK || proof.Corrected != 1 {
 		t.Errorf("proof %+v", proof)
 	}
-	if code, out, _ := x.run("", "usage", "verify"); code != exitOK || strings.Count(out, "✓") != 7 || strings.Contains(out, "✗") {
+	if code, out, _ := x.run("", "usage", "verify"); code != exitOK || strings.Count(out, "✓") != 9 || strings.Contains(out, "✗") {
 		t.Errorf("verified: %d\n%s", code, out)
 	}
 }

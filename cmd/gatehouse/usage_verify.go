@@ -1,9 +1,9 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -36,7 +36,7 @@ func (c *cli) usageVerify() *cobra.Command {
 				return err
 			}
 			defer ledger.Close()
-			proof, err := metering.Check(call.ctx, noted{ledger, c.note})
+			proof, err := metering.CheckTold(call.ctx, ledger, c.progress(time.Now))
 			if err != nil {
 				return err
 			}
@@ -50,25 +50,23 @@ func (c *cli) usageVerify() *cobra.Command {
 	}
 }
 
-// noted tells how far a walk is.
-type noted struct {
-	metering.WalkStore
-	note func(format string, args ...any)
-}
-
-// noteEvery is how many blocks are read in about a second.
-const noteEvery = 100_000
-
-// WalkLedger implements metering.WalkStore.
-func (n noted) WalkLedger(ctx context.Context, walk app.LedgerWalk) error {
-	read, block := 0, walk.Block
-	walk.Block = func(replica, seq int64, body []byte) error {
-		if read++; read%noteEvery == 0 {
-			n.note("Read %d blocks …", read)
+// progress tells how far a long reading is: after ten seconds, and then every
+// ten.
+func (c *cli) progress(now func() time.Time) func(read, of int64) {
+	const every = 10 * time.Second
+	began := now()
+	told := began
+	return func(read, of int64) {
+		at := now()
+		if at.Sub(told) < every || read == 0 || of == 0 {
+			return
 		}
-		return block(replica, seq, body)
+		told = at
+		took := at.Sub(began)
+		left := time.Duration(float64(took) / float64(read) * float64(of-read))
+		c.note("Read %d of %d blocks (%d %%) in %s; about %s more, and the tables.", read, of, 100*read/of,
+			took.Round(time.Second), left.Round(time.Second))
 	}
-	return n.WalkStore.WalkLedger(ctx, walk)
 }
 
 // equation is something that holds in a sound ledger, and the faults that say
@@ -89,7 +87,9 @@ func equations(p metering.Proof) []equation {
 		{fmt.Sprintf("usage of requests (%d sums) is the sum of the blocks", p.Buckets), []string{metering.FaultBucketDiffers}},
 		{fmt.Sprintf("usage of meters (%d sums, %d different values, %d events, %d corrections) is the sum of the blocks",
 			p.Quantities, p.Members, p.Events, p.Corrected), []string{metering.FaultMeterDiffers}},
-		{fmt.Sprintf("%d accounts of quotas are what the blocks drew on them, and that is what was used", p.Accounts),
+		{fmt.Sprintf("%d events are counted once each", p.Events), []string{metering.FaultEventTwice}},
+		{fmt.Sprintf("%d steps in which blocks were folded are numbered without a gap", p.Steps), []string{metering.FaultStepsDiffer}},
+		{fmt.Sprintf("%d accounts of quotas (and the sum of %d that were removed) are what the blocks drew on them, and that is what was used", p.Accounts, p.Pruned),
 			[]string{metering.FaultAccountDiffers, metering.FaultAccountOverdrawn}},
 		{fmt.Sprintf("worst cases under way (%d) are those that the blocks leave open", p.Held), []string{metering.FaultHeldDiffers}},
 	}
@@ -109,6 +109,9 @@ func (c *cli) showProof(p metering.Proof) error {
 		}
 		if p.Undrawn > 0 {
 			t.row(fmt.Sprintf("Note: %d quotas were not in force for all of their period.", p.Undrawn))
+		}
+		if p.Unlooked > 0 {
+			t.row(fmt.Sprintf("Note: %d events came again, and were too many to look whether that was within 35 days.", p.Unlooked))
 		}
 		if p.Relaxed > 0 {
 			t.row(fmt.Sprintf("Note: %d runs answered before they committed (ledger.sync: relaxed).", p.Relaxed))
