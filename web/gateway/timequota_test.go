@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,9 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/app/metering"
+	"gatehouse/app/quota"
+	"gatehouse/web/gateway"
 )
 
 // watchmaker is a stage whose reserved time passes when the test says so.
@@ -23,14 +27,16 @@ type watchmaker struct {
 	ticks chan time.Time
 }
 
-func newWatchmaker(t *testing.T, quotas ...app.Quota) *watchmaker {
+func newWatchmaker(t *testing.T, change func(*stage), quotas ...app.Quota) *watchmaker {
 	t.Helper()
-	w := &watchmaker{stage: newStage(t, granting(quotas...)), ticks: make(chan time.Time)}
+	w := &watchmaker{stage: newStage(t, granting(quotas...), change), ticks: make(chan time.Time)}
 	w.gate.SetTicker(func(time.Duration) (<-chan time.Time, func()) { return w.ticks, func() {} })
 	w.org = w.stage.org("Acme")
 	w.key = bearer(w.stage.key(w.org.ID).Secret)
 	return w
 }
+
+func asItIs(*stage) {}
 
 func (w *watchmaker) tick(n int) {
 	w.t.Helper()
@@ -73,7 +79,7 @@ func (w *watchmaker) settled() app.AccountState {
 
 // Where the route says how long its app may take, that is reserved.
 func TestAQuotaOfDurationReservesTheRoutesTimeout(t *testing.T) {
-	w := newWatchmaker(t, monthly("duration", 100_000))
+	w := newWatchmaker(t, asItIs, monthly("duration", 100_000))
 	w.routes(app.Route{Name: "all", Timeout: app.Duration(time.Minute)})
 	first := w.begin("/held")
 	if got := w.get("/", w.key); got.status != 402 || got.quota().Meter != "duration" || got.quota().Wanted != 60_000 {
@@ -95,7 +101,7 @@ func TestAQuotaOfDurationReservesTheRoutesTimeout(t *testing.T) {
 // Else time is reserved in steps, and what has none left is ended: refused
 // while nothing was answered.
 func TestAQuotaOfDurationEndsWhatHasNoTimeLeft(t *testing.T) {
-	w := newWatchmaker(t, monthly("duration", 22_500))
+	w := newWatchmaker(t, asItIs, monthly("duration", 22_500))
 	got := w.begin("/held")
 	w.tick(1)
 	w.clock.Pass(40 * time.Second)
@@ -116,7 +122,7 @@ func TestAQuotaOfDurationEndsWhatHasNoTimeLeft(t *testing.T) {
 
 // What ends by itself takes what it lasted, however many steps it had.
 func TestAQuotaOfDurationOfALongRequest(t *testing.T) {
-	w := newWatchmaker(t, monthly("duration", 1_000_000))
+	w := newWatchmaker(t, asItIs, monthly("duration", 1_000_000))
 	got := w.begin("/held")
 	w.tick(4)
 	w.clock.Pass(47 * time.Second)
@@ -148,7 +154,7 @@ func TestAQuotaOfDurationCutsWhatRuns(t *testing.T) {
 		{"a chunked body that does not come", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked", refusedForTime},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			w := newWatchmaker(t, monthly("duration", 10_000))
+			w := newWatchmaker(t, asItIs, monthly("duration", 10_000))
 			up := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 				rw.Write([]byte("half"))
@@ -211,5 +217,45 @@ func TestAQuotaOfDurationOfAWebSocket(t *testing.T) {
 	l.arrives(l.farIn, policyToApp)
 	if n := l.spent("duration"); n > 10_000 {
 		t.Errorf("%d ms spent", n)
+	}
+}
+
+// ordered is a ledger that asks, when it is told an outcome, whether what the
+// request leaves is still held.
+type ordered struct {
+	gateway.Ledger
+	settling func()
+}
+
+func (o ordered) Settle(ticket metering.Ticket, out app.Outcome) {
+	o.settling()
+	o.Ledger.Settle(ticket, out)
+}
+
+// What a request leaves is free when the ledger has its outcome, not before:
+// else another could be in a block before it, and both would pass the limit.
+func TestWhatIsLeftIsFreeBehindTheOutcome(t *testing.T) {
+	early, settled := 0, 0
+	var w *watchmaker
+	w = newWatchmaker(t, func(s *stage) {
+		s.options.Ledger = ordered{s.ledger, func() {
+			settled++
+			hold, line := quota.Hold{}, w.quotas.Book(w.org, w.plan, nil).Line("", "duration")
+			w.clock.Pass(time.Second) // what was told of the limit before is forgotten
+			if line.Reserve(context.Background(), noon, &hold, quota.Need{Meter: "duration", Amount: 90_000}) == nil {
+				hold.Release(nil)
+				early++
+			}
+		}}
+	}, monthly("duration", 100_000))
+	w.routes(app.Route{Name: "all", Timeout: app.Duration(time.Minute)})
+	for range 3 {
+		if got := w.get("/", w.key); got.status != 200 {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	awaitThat(t, "nothing is in flight", func() bool { n, _ := w.gate.InFlight(w.org.ID); return n == 0 })
+	if early > 0 || settled != 3 {
+		t.Errorf("of %d requests, %d left room before the ledger had their outcome", settled, early)
 	}
 }
