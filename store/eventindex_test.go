@@ -1,14 +1,12 @@
 package store
 
 import (
-	"context"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"errors"
 	"math"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,15 +125,12 @@ func (r *eventRun) wantCounted(from, events int64, want bool) {
 func (r *eventRun) settled() int {
 	r.t.Helper()
 	x := r.l.index
-	for {
-		x.mu.RLock()
-		busy, parts := len(x.full)+len(x.dropped) > 0 || x.alike() != nil, len(x.parts)
-		x.mu.RUnlock()
-		if !busy {
-			return parts
-		}
+	for r.busy() {
 		time.Sleep(time.Millisecond)
 	}
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.parts)
 }
 
 // rows counts rows of a table of usage.db.
@@ -172,46 +167,7 @@ func TestEventsAreKnownWhereverTheirIdsAre(t *testing.T) {
 	again.wantCounted(0, 40*runTable+runTable/2, true)
 }
 
-// TestAWriterThatDiesBetweenAnyTwoStepsForgetsNothing ends the index's
-// transactions after each number of them.
-func TestAWriterThatDiesBetweenAnyTwoStepsForgetsNothing(t *testing.T) {
-	for steps := int64(0); ; steps++ {
-		if steps == 7 {
-			steps = 30 // the parts before the eighth are written like the first
-		}
-		path := filepath.Join(t.TempDir(), "gatehouse.db")
-		r := openRun(t, path)
-		var done atomic.Int64
-		r.l.index.disk.before = func() error {
-			if done.Add(1) > steps {
-				return fencedError(r.replica) // it ends for good
-			}
-			return nil
-		}
-		for first := int64(0); first < 10*runTable && done.Load() <= steps; first += runTable { // parts, and then a merge of eight
-			r.report(first, runTable, runNow)
-			for r.busy() && done.Load() <= steps {
-				time.Sleep(100 * time.Microsecond)
-			}
-		}
-		reported := r.seq * runBlock
-		next := openRun(t, path)
-		next.wantCounted(0, reported, true)
-		next.wantCounted(100_000, 1000, false)
-		next.settled()
-		if begun := next.count(`SELECT COUNT(*) FROM usage_event_part WHERE state <> 1`); begun != 0 {
-			t.Errorf("after %d steps %d parts are left that nobody reads", steps, begun)
-		}
-		if lost := next.count(`SELECT COUNT(*) FROM usage_event_page WHERE id / 4294967296 NOT IN (SELECT id FROM usage_event_part)`); lost != 0 {
-			t.Errorf("after %d steps %d rows belong to no part", steps, lost)
-		}
-		if done.Load() <= steps {
-			t.Logf("%d steps in all", done.Load())
-			return
-		}
-	}
-}
-
+// busy reports whether the index has something to write yet.
 func (r *eventRun) busy() bool {
 	x := r.l.index
 	x.mu.RLock()
@@ -225,25 +181,6 @@ func (r *eventRun) count(query string) (n int64) {
 		r.t.Fatal(err)
 	}
 	return n
-}
-
-// TestAFailedStepIsDoneAgain fails every step of the index once, some of them
-// after they were written.
-func TestAFailedStepIsDoneAgain(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gatehouse.db")
-	r := openRun(t, path)
-	var tries atomic.Int64
-	r.l.index.retry = time.Millisecond
-	r.l.index.disk.before = func() error {
-		if tries.Add(1)%2 == 1 {
-			return errors.New("the disk is full")
-		}
-		return nil
-	}
-	r.report(0, 10*runTable, runNow)
-	r.settled()
-	r.wantCounted(0, 10*runTable, true)
-	openRun(t, path).wantCounted(0, 10*runTable, true)
 }
 
 func TestIdsAreForgottenWithTheirPart(t *testing.T) {
@@ -301,86 +238,6 @@ func TestIdsInMemoryAgeToo(t *testing.T) {
 	r.wantCounted(3000, runBlock, true)
 }
 
-func TestOneChainAloneHasTheIndex(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gatehouse.db")
-	first := openRun(t, path)
-	first.report(0, runBlock, runNow)
-	second := &eventRun{t: t, l: first.l}
-	if err := second.open(); err == nil || app.AsError(err).Code != "event_chain_taken" {
-		t.Errorf("a second chain of the process: %v", err)
-	}
-	if _, err := first.l.AppendEvents(t.Context(), second.replica, 1, testBlock(0, 1, 0), runNow, nil); err == nil {
-		t.Error("the second chain counts")
-	}
-	other := openLedger(t, indexOptions(path))
-	opened, err := other.OpenReplica(t.Context(), app.LedgerReplica{Node: "there" + app.LedgerEventsSuffix, Sync: app.LedgerSyncFull, StartedAt: runNow})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = other.RecallEvents(t.Context(), opened.ID, runNow.Add(-app.EventLife), readTestBlock)
-	if err == nil || app.AsError(err).Code != "event_chain_open" {
-		t.Errorf("while another process may count: %v", err)
-	}
-	if _, err := other.CountedEvents(t.Context(), nil); err == nil {
-		t.Error("it answers what it did not recall")
-	}
-	next := openRun(t, path) // it fences them all
-	next.wantCounted(0, runBlock, true)
-	_, err = first.l.AppendEvents(t.Context(), first.replica, 2, testBlock(500, 1, 0), runNow, nil)
-	if err == nil || app.AsError(err).Code != "ledger_fenced" {
-		t.Errorf("one that was taken over: %v", err)
-	}
-}
-
-// TestWhoWasTakenOverWritesNoIndex has the old process fill a table after the
-// new one read the index.
-func TestWhoWasTakenOverWritesNoIndex(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gatehouse.db")
-	old := openRun(t, path)
-	old.report(0, runTable-runBlock, runNow)
-	next := openRun(t, path)
-	x := old.l.index
-	x.add(old.replica, old.seq+1, runNow.UnixMilli(), func() []app.EventMark {
-		_, m, _ := readTestBlock(old.replica, old.seq+1, testBlock(9000, runBlock, 0))
-		return m
-	}())
-	<-x.ended // it notices
-	if n := next.rows("usage_event_part") + next.rows("usage_event_position"); n != 0 {
-		t.Errorf("it wrote %d rows", n)
-	}
-	next.wantCounted(0, runTable-runBlock, true)
-}
-
-// TestALostAnswerCountsOnce appends a block twice, as when the first answer was
-// lost.
-func TestALostAnswerCountsOnce(t *testing.T) {
-	r := openRun(t, filepath.Join(t.TempDir(), "gatehouse.db"))
-	body := testBlock(0, runBlock, 0)
-	_, marks, _ := readTestBlock(r.replica, 1, body)
-	mustAppend(t, r.l, r.replica, 1, string(body)) // and nobody hears of it
-	r.wantCounted(0, runBlock, false)
-	for range 2 {
-		if ok, err := r.l.AppendEvents(t.Context(), r.replica, 1, body, runNow, marks); !ok || err != nil {
-			t.Fatal(ok, err)
-		}
-	}
-	r.wantCounted(0, runBlock, true)
-	if _, err := r.l.AppendEvents(t.Context(), r.replica, 1, testBlock(700, runBlock, 0), runNow, nil); err == nil || app.AsError(err).Code != "ledger_conflict" {
-		t.Errorf("another block in its place: %v", err)
-	}
-	r.wantCounted(700, 1, false)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := r.l.db.write.Close(); err != nil { // nothing can be written
-		t.Fatal(err)
-	}
-	_, marks, _ = readTestBlock(r.replica, 2, testBlock(800, runBlock, 0))
-	if _, err := r.l.AppendEvents(ctx, r.replica, 2, testBlock(800, runBlock, 0), runNow, marks); err == nil {
-		t.Error("written without a database")
-	}
-	r.wantCounted(800, runBlock, false)
-}
-
 // TestAnUpgradeRemembersTheIdsOfTheOldTable opens a database as the version
 // before the index left it.
 func TestAnUpgradeRemembersTheIdsOfTheOldTable(t *testing.T) {
@@ -410,42 +267,23 @@ func TestAnUpgradeRemembersTheIdsOfTheOldTable(t *testing.T) {
 	}
 }
 
-// TestFiltersNeverLieAboutWhatIsThere also holds that they let little else through.
-func TestFiltersNeverLieAboutWhatIsThere(t *testing.T) {
-	for _, ids := range []int64{1, 33, 1000, 50_000} {
-		filter := newBloom(int(ids))
-		for n := range ids {
-			m := testMark(0, 0, n)
-			filter.add(&m.ID)
-		}
-		var there, elsewhere [][16]byte
-		for n := range ids {
-			there = append(there, testMark(0, 0, n).ID)
-		}
-		for n := range int64(20_000) {
-			elsewhere = append(elsewhere, testMark(0, 0, 1<<40+n).ID)
-		}
-		if n := len(filter.sift(there, nil)); n != int(ids) {
-			t.Errorf("of %d ids %d are found", ids, n)
-		}
-		if n := len(filter.sift(elsewhere, nil)); n > len(elsewhere)/200 {
-			t.Errorf("with %d ids, %d of %d others are let through", ids, n, len(elsewhere))
-		}
-	}
-}
-
-// TestAFullPageFitsOnePageOfSQLites asks SQLite itself.
-func TestAFullPageFitsOnePageOfSQLites(t *testing.T) {
+// TestAPartThatIsReplacedWhileItIsReadIsNotTakenForEmpty looks in a part as
+// whoever began to before it was merged.
+func TestAPartThatIsReplacedWhileItIsReadIsNotTakenForEmpty(t *testing.T) {
 	r := openRun(t, filepath.Join(t.TempDir(), "gatehouse.db"))
-	r.report(0, 40*runTable, runNow)
+	x := r.l.index
+	r.report(0, runTable, runNow)
 	r.settled()
-	var full, leaves, overflow int64
-	err := r.l.db.read.QueryRow(`SELECT (SELECT COUNT(*) FROM usage_event_page), SUM(pagetype = 'leaf'), SUM(pagetype = 'overflow') FROM dbstat WHERE name = 'usage_event_page'`).
-		Scan(&full, &leaves, &overflow)
-	if err != nil {
-		t.Skip("this SQLite does not tell: ", err)
+	x.mu.RLock()
+	before := x.parts[0]
+	x.mu.RUnlock()
+	r.report(runTable, 7*runTable, runNow)
+	if parts := r.settled(); parts != 1 {
+		t.Fatalf("%d parts", parts)
 	}
-	if overflow != 0 || leaves > full {
-		t.Errorf("%d rows take %d pages and %d more", full, leaves, overflow)
+	ids := [][16]byte{testMark(0, 0, 1).ID}
+	if err := x.inPart(t.Context(), before, ids, map[[16]byte]app.EventMark{}); err != errPartGone {
+		t.Errorf("got %v", err)
 	}
+	r.wantCounted(0, 8*runTable, true)
 }
