@@ -125,8 +125,8 @@ func pingPatiently(ctx context.Context, db *sql.DB) error {
 }
 
 // openPostgres opens a pool; the schema main comes first on the search path
-// unless the DSN says otherwise.
-func openPostgres(ctx context.Context, dsn string) (*sql.DB, error) {
+// unless the DSN says otherwise. Each connection begins with the settings.
+func openPostgres(ctx context.Context, dsn string, settings ...string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, err
@@ -137,7 +137,14 @@ func openPostgres(ctx context.Context, dsn string) (*sql.DB, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "gatehouse"
 	}
-	db := stdlib.OpenDB(*config)
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		for _, statement := range settings { // not in the DSN: poolers refuse parameters that they do not know
+			if _, err := conn.Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 	db.SetMaxOpenConns(postgresPool)
 	db.SetMaxIdleConns(postgresPool)
 	db.SetConnMaxIdleTime(idleTimeout)

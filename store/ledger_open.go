@@ -12,7 +12,12 @@ import (
 
 const (
 	ledgerReaders = 4 // connections for reports, so that they never hold up a commit
-	ledgerWriters = 2 // PostgreSQL: one for blocks, one for buckets
+	ledgerWriters = 4 // PostgreSQL: blocks and buckets of two chains, and leases
+
+	// standingStill ends a transaction of a process that is paused or gone in the
+	// middle of it: it would keep everybody from folding, and itself from being
+	// fenced. Below the time after which it counts as dead.
+	standingStill = "SET idle_in_transaction_session_timeout = '10s'"
 
 	checkpointEvery = time.Second
 	// checkpointPages is where the writer itself helps, in pages of 4 KiB: under
@@ -62,7 +67,7 @@ func openLedgerPostgres(ctx context.Context, dsn string, log *slog.Logger) (writ
 		log.Warn("PostgreSQL runs with fsync off: a power failure can lose usage that was acknowledged")
 	}
 	if err == nil {
-		write, err = openPostgres(ctx, dsn)
+		write, err = openPostgres(ctx, dsn, standingStill)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, read.Close())

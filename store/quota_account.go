@@ -68,8 +68,8 @@ func (t *tx) drawAccounts(draws []app.Draw, now int64) error {
 		args = append(accountArgs(args, d.Account), d.Account.End, d.Spent, d.Held, 0, 0, 0, now)
 	}
 	_, err := t.exec(`INSERT INTO main.quota_account (`+accountColumns+`) VALUES `+values(len(draws), drawnWidth)+`
-		ON CONFLICT (`+accountKey+`) DO UPDATE SET spent = quota_account.spent + excluded.spent,
-			held = quota_account.held + excluded.held, updated_at = excluded.updated_at`, args...)
+		ON CONFLICT (`+accountKey+`) DO UPDATE SET spent = `+boundedSum("quota_account", "spent")+`,
+			held = `+boundedSum("quota_account", "held")+`, updated_at = excluded.updated_at`, args...)
 	return err
 }
 
@@ -79,8 +79,18 @@ func (t *tx) drawLeases(replica int64, draws []app.Draw) error {
 		args = append(accountArgs(args, d.Account), replica, -d.Spent, 0, 0)
 	}
 	_, err := t.exec(`INSERT INTO main.quota_lease (`+leaseColumns+`) VALUES `+values(len(draws), lentWidth)+`
-		ON CONFLICT (`+leaseKey+`) DO UPDATE SET outstanding = quota_lease.outstanding + excluded.outstanding`, args...)
+		ON CONFLICT (`+leaseKey+`) DO UPDATE SET outstanding = `+boundedSum("quota_lease", "outstanding"), args...)
 	return err
+}
+
+// boundedSum adds a column of an upsert to what is there, and stays at 2^62
+// either way: one organization's absurd numbers must not keep everybody's
+// blocks from being folded, by an overflow.
+func boundedSum(table, column string) string {
+	const most = `4611686018427387904`
+	old, more := table+`.`+column, `excluded.`+column
+	return `CASE WHEN ` + more + ` > 0 AND ` + old + ` > ` + most + ` - ` + more + ` THEN ` + most +
+		` WHEN ` + more + ` < 0 AND ` + old + ` < -` + most + ` - ` + more + ` THEN -` + most + ` ELSE ` + old + ` + ` + more + ` END`
 }
 
 // accountArgs appends what names the account.

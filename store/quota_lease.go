@@ -108,13 +108,15 @@ type room struct {
 func (t *tx) room(replica int64, a *app.Account, ceiling int64) (r room, err error) {
 	args := accountArgs(nil, a)
 	const which = ` WHERE a.org_id = $1 AND a.key_id = $2 AND a.meter = $3 AND a.period = $4 AND a.start_at = $5`
-	if r.state, err = scanAccountState(t.row(`SELECT `+accountStateColumns+` FROM quota_account a`+which, args...)); err != nil {
+	// The lease first, and locked: a return of this replica whose answer was lost
+	// may be about to commit, and it locks the lease alone.
+	err = t.row(`SELECT outstanding, lent, turn FROM quota_lease a`+which+` AND a.replica = $6`+t.dialect.lockRow, append(args, replica)...).
+		Scan(&r.outstanding, &r.lent, &r.turn)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return r, err
 	}
-	err = t.row(`SELECT outstanding, lent, turn FROM quota_lease a`+which+` AND a.replica = $6`, append(args, replica)...).
-		Scan(&r.outstanding, &r.lent, &r.turn)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
+	if r.state, err = scanAccountState(t.row(`SELECT `+accountStateColumns+` FROM quota_account a`+which, args...)); err != nil {
+		return r, err
 	}
 	if r.left = ceiling; ceiling != app.NoCeiling {
 		r.left -= r.state.Spent + r.state.Leased + r.state.Booked

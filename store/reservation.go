@@ -77,7 +77,10 @@ func (l *Ledger) ChangeReservation(ctx context.Context, org app.OrgID, id string
 	if errors.Is(err, errMissing) || errors.Is(err, errShort) {
 		return r, loans, false, nil
 	}
-	return r, loans, err == nil, err
+	if err != nil { // what change made of it is not there
+		return app.Reservation{}, nil, false, err
+	}
+	return r, loans, true, nil
 }
 
 // book adds the amounts to what is booked, all or none.

@@ -29,7 +29,7 @@ func (t *tx) addMeters(list []app.MeterBucket, atOnce int) error {
 				m.Count, m.Sum, m.Max, m.Latest, m.LatestAt, m.Estimated)
 		}
 		_, err := t.exec(`INSERT INTO main.usage_meter (`+meterBucketColumns+`) VALUES `+values(len(part), meterWidth)+`
-			ON CONFLICT (`+meterKey+`) DO UPDATE SET count = usage_meter.count + excluded.count, sum = usage_meter.sum + excluded.sum,
+			ON CONFLICT (`+meterKey+`) DO UPDATE SET count = usage_meter.count + excluded.count, sum = `+boundedSum("usage_meter", "sum")+`,
 				estimated = usage_meter.estimated + excluded.estimated,
 				max = CASE WHEN excluded.count > 0 AND (usage_meter.count = 0 OR excluded.max > usage_meter.max)
 					THEN excluded.max ELSE usage_meter.max END,
@@ -71,7 +71,7 @@ func (t *tx) addHeld(replica int64, draws []app.Draw, atOnce int) error {
 			args = append(accountArgs(append(args, replica), d.Account), d.Account.End, d.Held)
 		}
 		_, err := t.exec(`INSERT INTO main.usage_held (`+heldColumns+`) VALUES `+values(len(part), heldWidth)+`
-			ON CONFLICT (`+heldKey+`) DO UPDATE SET held = usage_held.held + excluded.held`, args...)
+			ON CONFLICT (`+heldKey+`) DO UPDATE SET held = `+boundedSum("usage_held", "held"), args...)
 		if err != nil {
 			return err
 		}

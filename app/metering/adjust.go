@@ -10,9 +10,16 @@ import (
 // ScopeWrite lets an operator's key correct usage.
 const ScopeWrite = "usage:write"
 
+// Corrected is what writes corrections: Events, or a Ledger that was lent
+// nothing of quotas. Where a Ledger serves requests, its engine would take a
+// correction for what it lent.
+type Corrected interface {
+	correct(ctx context.Context, p pendingAdjust) error
+}
+
 // Adjuster corrects usage in the ledger, for ever with its reason.
 type Adjuster struct {
-	Ledger *Ledger
+	Ledger Corrected
 	Meters MeterFinder // of meters that are not built in; nil: there are none
 	// Draws returns what a correction changes of quotas' accounts; nil: nothing.
 	Draws func(ctx context.Context, org app.OrgID, key app.KeyID, meter string, at time.Time, amount int64) ([]app.Draw, error)
@@ -38,8 +45,7 @@ func (a Adjuster) Adjust(ctx context.Context, actor app.Actor, c app.Adjustment)
 			return err
 		}
 	}
-	ticket := a.Ledger.adjust(pending)
-	return ticket.Wait(ctx)
+	return a.Ledger.correct(ctx, pending)
 }
 
 func checkAdjustment(c app.Adjustment, m app.Meter) (wrong []app.FieldError) {
@@ -61,6 +67,15 @@ func checkAdjustment(c app.Adjustment, m app.Meter) (wrong []app.FieldError) {
 		add("at", "must be a time from 2000 on")
 	}
 	return wrong
+}
+
+func (l *Ledger) correct(ctx context.Context, p pendingAdjust) error {
+	ticket := l.adjust(p)
+	return ticket.Wait(ctx)
+}
+
+func (e *Events) correct(ctx context.Context, p pendingAdjust) error {
+	return e.await(ctx, &eventBatch{adjusts: []pendingAdjust{p}, done: make(chan struct{})})
 }
 
 // adjust joins the next block.

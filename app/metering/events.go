@@ -66,13 +66,14 @@ type Events struct {
 
 // eventBatch is what one call reported and may be counted.
 type eventBatch struct {
-	events []app.Event
-	ids    [][16]byte   // of each event
-	draws  [][]app.Draw // of each event
-	at     []int        // where each one's result stands
-	result []app.EventResult
-	done   chan struct{}
-	err    error
+	events  []app.Event
+	ids     [][16]byte   // of each event
+	draws   [][]app.Draw // of each event
+	at      []int        // where each one's result stands
+	result  []app.EventResult
+	adjusts []pendingAdjust // or corrections
+	done    chan struct{}
+	err     error
 }
 
 // OpenEvents starts a chain of events in the store. Chains that earlier
@@ -122,18 +123,26 @@ func (e *Events) Record(ctx context.Context, list []app.Event) ([]app.EventResul
 	if len(b.events) == 0 {
 		return b.result, nil
 	}
-	if err := e.enqueue(b); err != nil {
+	if err := e.await(ctx, b); err != nil {
 		return nil, err
+	}
+	return b.result, nil
+}
+
+// await waits until the batch is durable.
+func (e *Events) await(ctx context.Context, b *eventBatch) error {
+	if err := e.enqueue(b); err != nil {
+		return err
 	}
 	patience := time.NewTimer(e.chain.o.Patience)
 	defer patience.Stop()
 	select {
 	case <-b.done:
-		return b.result, b.err
+		return b.err
 	case <-patience.C:
-		return nil, unavailable(errSlow)
+		return unavailable(errSlow)
 	case <-ctx.Done():
-		return nil, cancelled(ctx)
+		return cancelled(ctx)
 	}
 }
 
@@ -188,9 +197,9 @@ func (e *Events) enqueue(b *eventBatch) error {
 		return err
 	}
 	e.mu.Lock()
-	full := e.size > 0 && e.size+len(b.events) > MaxEventsPending
+	full := e.size > 0 && e.size+b.size() > MaxEventsPending
 	if !full {
-		e.queue, e.size = append(e.queue, b), e.size+len(b.events)
+		e.queue, e.size = append(e.queue, b), e.size+b.size()
 	}
 	e.mu.Unlock()
 	if full {
@@ -202,6 +211,8 @@ func (e *Events) enqueue(b *eventBatch) error {
 	}
 	return nil
 }
+
+func (b *eventBatch) size() int { return len(b.events) + len(b.adjusts) }
 
 // Stats is the state of the chain; its Requests are none.
 func (e *Events) Stats() Stats { return e.chain.Stats() }

@@ -6,10 +6,13 @@ import (
 	"gatehouse/app"
 )
 
-// append writes the events as one block and answers them.
-func (e *Events) append(fresh []eventPlace) (ok bool, err error) {
+// append writes the events and corrections as one block and answers them.
+func (e *Events) append(fresh []eventPlace, adjusts []pendingAdjust) (ok bool, err error) {
 	l, w, now := e.chain, &e.chain.writer, e.o.Now()
 	block := w.fillEvents(fresh, now)
+	for i := range adjusts {
+		w.adjust(&adjusts[i])
+	}
 	body, hash := w.encoder.encode(block)
 	_, claims := block.marks()
 	started := l.clock()
@@ -32,9 +35,11 @@ func (e *Events) append(fresh []eventPlace) (ok bool, err error) {
 		return false, nil
 	}
 	w.seq, w.link = block.Seq, app.LedgerLink{Replica: block.Replica, Seq: block.Seq, Hash: hash}
+	place := app.EventMark{Replica: block.Replica, Seq: block.Seq}
 	for _, p := range fresh {
-		p.answer(app.EventResult{Verdict: app.EventAccepted}, app.EventMark{Replica: block.Replica, Seq: block.Seq})
+		p.answer(app.EventResult{Verdict: app.EventAccepted}, place)
 	}
+	e.sieve.placed(place)
 	l.sums.add(block, progress{w.link, w.openFrom(), -1})
 	l.stats.committed(block, len(body), l.clock()-started)
 	return true, nil

@@ -79,6 +79,15 @@ func (p eventPlace) answer(r app.EventResult, mark app.EventMark) {
 	p.batch.result[p.batch.at[p.index]] = r
 }
 
+// placed tells the repetitions of new events which block counts those.
+func (s *sieve) placed(mark app.EventMark) {
+	for _, p := range s.again {
+		if r := &p.batch.result[p.batch.at[p.index]]; r.Seq == 0 {
+			r.Replica, r.Seq = mark.Replica, mark.Seq
+		}
+	}
+}
+
 func repeated(body, before [8]byte) app.EventResult {
 	if body == before {
 		return app.EventResult{Verdict: app.EventDuplicate}

@@ -11,8 +11,8 @@ func (e *Events) take() (list []*eventBatch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for n := 0; len(e.queue) > 0 && n < maxEventsBlock; e.queue = e.queue[1:] {
-		list, n = append(list, e.queue[0]), n+len(e.queue[0].events)
-		e.size -= len(e.queue[0].events)
+		list, n = append(list, e.queue[0]), n+e.queue[0].size()
+		e.size -= e.queue[0].size()
 	}
 	return list
 }
@@ -92,14 +92,22 @@ func (e *Events) try(list []*eventBatch) error {
 // else has counted one of them meanwhile. The bytes of a block whose answer was
 // lost are written again as they were: it may be there.
 func (e *Events) attempt(list []*eventBatch) error {
+	adjusts := corrections(list)
 	for {
 		fresh, err := e.sift(list)
-		if err != nil || len(fresh) == 0 {
+		if err != nil || len(fresh)+len(adjusts) == 0 {
 			return err
 		}
-		ok, err := e.append(fresh)
+		ok, err := e.append(fresh, adjusts)
 		if err != nil || ok {
 			return err
 		}
 	}
+}
+
+func corrections(list []*eventBatch) (all []pendingAdjust) {
+	for _, b := range list {
+		all = append(all, b.adjusts...)
+	}
+	return all
 }

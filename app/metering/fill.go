@@ -1,6 +1,7 @@
 package metering
 
 import (
+	"slices"
 	"time"
 
 	"gatehouse/app"
@@ -39,10 +40,24 @@ func (w *writer) fill(b batch, now time.Time) *Block {
 			s.ticket.group.held--
 		}
 	}
+	w.forgetSettled()
+	return block
+}
+
+// openGroups is how many are never worth clearing.
+const openGroups = 64
+
+// forgetSettled keeps the oldest group with an open worst case at the head. One
+// request may stay open for days: the others are cleared whenever there are
+// twice as many as were left the last time.
+func (w *writer) forgetSettled() {
 	for len(w.open) > 0 && w.open[0].held <= 0 {
 		w.open = w.open[1:]
 	}
-	return block
+	if len(w.open) > max(openGroups, 2*w.kept) {
+		w.open = slices.DeleteFunc(w.open, func(g *group) bool { return g.held <= 0 })
+		w.kept = len(w.open)
+	}
 }
 
 func (w *writer) settle(s *pendingSettle) Settle {

@@ -18,7 +18,8 @@ type writer struct {
 	refs    map[Series]int
 	meters  map[MeterSeries]int
 	account map[*app.Account]int
-	open    []*group // with requests whose worst case is not settled
+	open    []*group // with requests whose worst case is not settled, and some where all are
+	kept    int      // how many of open were left when it was last cleared
 	batch   batch    // the slices of the last one, to be used again
 	timer   *time.Timer
 	lost    int // records that could not be written before the end
@@ -140,7 +141,7 @@ func (l *Ledger) take() batch {
 	if len(b.settles) > maxSettles {
 		rest := b.after.skip(b.settles[:maxSettles])
 		l.settles = append(l.settles, b.settles[maxSettles:]...)
-		l.after.add(nil, rest.uses, rest.draws)
+		l.after.uses, l.after.draws = append(l.after.uses, rest.uses...), append(l.after.draws, rest.draws...)
 		b.settles, b.tally = b.settles[:maxSettles], -1
 	}
 	l.committing, l.since = b.group, l.clock()

@@ -135,8 +135,13 @@ func (e *Engine) borrow(ctx context.Context, o *org, batch []*asking) error {
 }
 
 // borrowed takes in what the database says. What it lent in all tells also
-// what became of a loan whose answer was lost.
+// what became of a loan whose answer was lost. A balance that was forgotten
+// (see spare) and comes back has nothing in hand: what it was ever lent is
+// spent, or goes with DropEndedLeases.
 func (b *balance) borrowed(loan app.QuotaLoan, ceiling int64, now time.Time) {
+	if !b.opened && b.forgettable(now) {
+		b.lent = loan.Lent - loan.Granted
+	}
 	b.free += loan.Lent - b.lent
 	b.lent, b.turn, b.opened, b.unsure = loan.Lent, loan.Turn, true, false
 	b.left, b.ceiling, b.asked, b.touched = loan.Left, ceiling, now, now

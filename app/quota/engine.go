@@ -19,6 +19,7 @@ type Store interface {
 	PruneNotices(ctx context.Context, max int) (int64, error)
 	AccountsUpdated(ctx context.Context, since int64, max int) ([]app.AccountState, error)
 	InsertNotice(ctx context.Context, n app.QuotaNotice) (first bool, err error)
+	AccountNotices(ctx context.Context, a app.Account) ([]app.QuotaNotice, error)
 }
 
 // Suspender stops an organization, at the last step of the ladder.

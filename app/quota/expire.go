@@ -35,7 +35,11 @@ func (s *Reservations) Sweep(ctx context.Context) error {
 	list, err := s.Store.DueReservations(ctx, s.Now(), sweepAtOne)
 	for _, r := range list {
 		if r.State == app.ReservationOpen {
-			r, err = s.expire(ctx, r, err)
+			var failure error
+			if r, failure = s.expire(ctx, r); failure != nil { // nobody knows whether it arrived: the next sweep looks
+				err = errors.Join(err, failure)
+				continue
+			}
 		}
 		if r.State != app.ReservationOpen && r.Booked {
 			err = errors.Join(err, s.giveBack(ctx, r))
@@ -44,7 +48,7 @@ func (s *Reservations) Sweep(ctx context.Context) error {
 	return err
 }
 
-func (s *Reservations) expire(ctx context.Context, r app.Reservation, before error) (app.Reservation, error) {
+func (s *Reservations) expire(ctx context.Context, r app.Reservation) (app.Reservation, error) {
 	now := s.Now()
 	r, _, _, err := s.Store.ChangeReservation(ctx, r.Org, r.ID, func(r *app.Reservation) ([]app.QuotaBooking, error) {
 		if r.State != app.ReservationOpen || r.ExpiresAt.After(now) { // it was heard meanwhile
@@ -53,7 +57,7 @@ func (s *Reservations) expire(ctx context.Context, r app.Reservation, before err
 		r.Estimated = true
 		return finish(r, app.ReservationExpired, presumed(*r), now), nil
 	})
-	return r, errors.Join(before, err)
+	return r, err
 }
 
 // presumed is what a silent reservation used as far as can be known. Agents'
@@ -74,7 +78,7 @@ func (s *Reservations) giveBack(ctx context.Context, r app.Reservation) error {
 		return s.count(ctx, r) // whoever ended it did not come so far
 	}
 	applied, err := s.Store.Applied(ctx, r.Counted.Replica)
-	if err != nil && !app.IsKind(err, app.KindNotFound) || err == nil && applied.Seq < r.Counted.Seq {
+	if err != nil || applied.Seq < r.Counted.Seq {
 		return err
 	}
 	_, _, _, err = s.Store.ChangeReservation(ctx, r.Org, r.ID, func(r *app.Reservation) ([]app.QuotaBooking, error) {

@@ -140,13 +140,18 @@ func (s spared) delivered(done app.QuotaReturned) {
 	s.balance.free, s.balance.lent, s.balance.turn = s.balance.free+rest, s.balance.lent+rest, done.Turn
 }
 
+// forgettable reports whether the balance's period is long past.
+func (b *balance) forgettable(now time.Time) bool {
+	return b.End != 0 && now.UnixMilli()-b.End > endedAfter.Milliseconds()
+}
+
 // spare takes what is idle out of the balances, and forgets balances of
 // periods long past.
 func (o *org) spare(idle func(*balance) bool, now time.Time) (list []spared) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for k, b := range o.balances {
-		if b.End != 0 && now.UnixMilli()-b.End > endedAfter.Milliseconds() {
+		if b.forgettable(now) {
 			delete(o.balances, k)
 			continue
 		}

@@ -66,8 +66,11 @@ type NewReservation struct {
 	Life   time.Duration // 0: app.DefaultReservationLife
 }
 
-// MaxReservation bounds the amount of a reservation, and what it may use.
-const MaxReservation = app.MaxQuotaLimit
+// Bounds of a reservation, so that sums of them fit 63 bits.
+const (
+	MaxReservation = 1 << 50 // of its amount, and of what it may use: as much as one event counts
+	MaxBeyond      = 1 << 40 // of what it may use beyond its amount: a million dollars, or a tebibyte
+)
 
 func (n NewReservation) check() []app.FieldError {
 	var wrong []app.FieldError

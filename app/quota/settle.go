@@ -38,6 +38,9 @@ func (s *Reservations) end(ctx context.Context, actor app.Actor, id string, stat
 		if r.State != app.ReservationOpen {
 			return nil, ended(*r)
 		}
+		if used > r.Amount+MaxBeyond {
+			return nil, app.Invalid("used", "must be at most %d more than what was reserved, %d", int64(MaxBeyond), r.Amount)
+		}
 		return finish(r, state, used, s.Now()), nil
 	})
 	if err == nil && r.Booked {
@@ -81,8 +84,13 @@ func (s *Reservations) count(ctx context.Context, r app.Reservation) error {
 	default:
 		return fmt.Errorf("the event of reservation %s: %s %s", r.ID, result.Verdict, result.Reason)
 	}
+	if result.Seq == 0 { // counted, and nobody knows yet where: the next sweep asks again
+		return nil
+	}
 	_, _, _, err = s.Store.ChangeReservation(ctx, r.Org, r.ID, func(r *app.Reservation) ([]app.QuotaBooking, error) {
-		r.Counted.Replica, r.Counted.Seq = result.Replica, max(1, result.Seq)
+		if r.State != app.ReservationOpen && r.Counted.Seq == 0 {
+			r.Counted.Replica, r.Counted.Seq = result.Replica, result.Seq
+		}
 		return nil, nil
 	})
 	return err

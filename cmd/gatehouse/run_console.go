@@ -91,7 +91,7 @@ func (p *Program) api(readiness *wellknown.Readiness) *api.API {
 		Services: api.Services{Orgs: p.orgs, OrgKeys: p.keys, Plans: p.plans, Routing: p.routes, Usage: p.usage,
 			Sessions: p.auth, Traffic: p.view, System: systemView{p, readiness}, Identities: p.store,
 			Meters: p.meterSet, Quotas: p.quotaDesk, Reservations: p.reservations, Rates: p.rates, Proofs: p.verifier,
-			Adjustments: metering.Adjuster{Ledger: p.ledger, Meters: p.meterSet, Draws: drawsOf(p.quotas)},
+			Adjustments: metering.Adjuster{Ledger: p.events, Meters: p.meterSet, Draws: drawsOf(p.quotas)},
 			Exports:     &export.Service{Source: metering.Exporter{Store: p.ledgerStore}}, Events: p.events, EventReader: p.meterSet,
 			OwnExports: &export.Own{Source: metering.OrgExporter{Store: p.ledgerStore}, Orgs: p.store, Sealing: p.sealer},
 			Customers:  &billing.Customers{Store: p.store}, Desk: &export.Desk{Outbox: p.ledgerStore}},
