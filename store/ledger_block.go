@@ -105,7 +105,9 @@ func (l *Ledger) AppendBlock(ctx context.Context, replica, seq int64, body []byt
 }
 
 // whyNot says why a block was not inserted: it is there already, another is in
-// its place, or the replica is fenced.
+// its place, or the replica is fenced. One that is there is durable: SQLite
+// shows none whose fsync failed, and on PostgreSQL the lock of the insert that
+// did nothing makes it a commit of its own, which waits for all before it.
 func (l *Ledger) whyNot(ctx context.Context, replica, seq int64, body []byte) error {
 	var (
 		fenced int64

@@ -48,7 +48,8 @@ func (c trapped) content() ([]byte, error) {
 // architectures are AUDIT_ARCH_* of what the filter can read.
 var architectures = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}
 
-// canTrap says why the kernel cannot do it.
+// canTrap says why the kernel does not let this process do it: it is too old,
+// or a sandbox forbids it.
 func canTrap() error {
 	if architectures[runtime.GOARCH] == 0 {
 		return errors.New("not on " + runtime.GOARCH)
@@ -58,7 +59,22 @@ func canTrap() error {
 	if no != 0 {
 		return no
 	}
-	return nil
+	mine := [1]byte{1}
+	c := trapped{thread: uint32(unix.Getpid()), memory: uint64(uintptr(unsafe.Pointer(&mine))), length: 1}
+	if _, err := c.content(); err != nil {
+		return fmt.Errorf("read the memory of a process: %w", err)
+	}
+	runtime.KeepAlive(&mine)
+	refused := make(chan error)
+	go func() {
+		runtime.LockOSThread() // as in startTrapped
+		listener, err := trapThisThread()
+		if err == nil {
+			err = unix.Close(listener)
+		}
+		refused <- err
+	}()
+	return <-refused
 }
 
 // startTrapped starts the command under the filter, and returns where its
