@@ -111,9 +111,14 @@ func (b *accountBook) fold(s *sums) {
 		}
 	}
 	for k, m := range s.meters {
-		if b.orgs[k.Org] {
-			b.use(k.Org, k.Key, k.Meter, k.start, m.Sum)
+		if !b.orgs[k.Org] {
+			continue
 		}
+		sum := m.Sum
+		if k.Meter == app.MeterDuration { // uses are milliseconds
+			sum *= 1000
+		}
+		b.use(k.Org, k.Key, k.Meter, k.start, sum)
 	}
 }
 

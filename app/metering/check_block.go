@@ -83,10 +83,9 @@ func (c *reading) contents(r *run, seq int64, b *Block, totals *Proof) {
 	}
 	c.requests(seq, b, open)
 	for i := range b.Settles {
-		c.match(r, seq, open, &b.Settles[i])
+		totals.Outcomes += int64(1 - bit(c.match(r, seq, open, &b.Settles[i])))
 	}
-	totals.Requests += int64(len(b.Intents))
-	totals.Outcomes += int64(len(b.Settles))
+	totals.Requests += b.requests()
 	totals.Events += int64(len(b.Events))
 	totals.Corrected += int64(len(b.Adjusts))
 	if len(b.Events) > 0 {
@@ -102,7 +101,7 @@ func (c *reading) contents(r *run, seq int64, b *Block, totals *Proof) {
 func (c *reading) requests(seq int64, b *Block, open *requests) {
 	for i := range b.Intents {
 		in := &b.Intents[i]
-		open.add(requestKey{seq, int64(i)}, openRequest{series: c.series[in.Series], bucket: app.BucketStart(in.At)})
+		open.add(requestKey{seq, int64(i)}, openRequest{series: c.series[in.Series], bucket: app.BucketStart(in.At), more: in.More()})
 	}
 	for i := range b.Holds {
 		key := requestKey{seq, int64(b.Holds[i].Intent)}
@@ -112,12 +111,14 @@ func (c *reading) requests(seq int64, b *Block, open *requests) {
 	}
 }
 
-// match finds the request of an outcome, once.
-func (c *reading) match(r *run, seq int64, open *requests, s *Settle) {
+// match finds the request of an outcome, once. It may be more of a request, and
+// none itself.
+func (c *reading) match(r *run, seq int64, open *requests, s *Settle) (more bool) {
 	in, found := open.end(requestKey{s.IntentSeq, s.Index})
 	if found && in.series == c.series[s.Series] && in.bucket == s.Bucket || !found && r.unread(s.IntentSeq) {
-		return
+		return in.more
 	}
 	c.fault(r.ID, seq, FaultOutcomeUnmatched,
 		"an outcome of request %d in block %d: there is no such request, or it has one already", s.Index, s.IntentSeq)
+	return in.more
 }

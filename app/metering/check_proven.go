@@ -37,6 +37,7 @@ type requests struct {
 	open  map[requestKey]openRequest
 	under *requests // earlier ones, which stay as they are
 	ended map[requestKey]bool
+	more  int64 // of those that are open, how many are none: they hold more for one
 }
 
 type requestKey struct{ seq, index int64 }
@@ -45,6 +46,7 @@ type openRequest struct {
 	series uint64 // a hash
 	bucket int64
 	held   bool // with a worst case
+	more   bool // it is no request, see Intent.More
 }
 
 func (q *requests) add(key requestKey, in openRequest) {
@@ -52,12 +54,14 @@ func (q *requests) add(key requestKey, in openRequest) {
 		q.open = map[requestKey]openRequest{}
 	}
 	q.open[key] = in
+	q.more += int64(bit(in.more))
 }
 
 // end finds the request of an outcome, once.
 func (q *requests) end(key requestKey) (openRequest, bool) {
 	if in, found := q.open[key]; found {
 		delete(q.open, key)
+		q.more -= int64(bit(in.more))
 		return in, true
 	}
 	if q.under == nil || q.ended[key] {
@@ -69,12 +73,13 @@ func (q *requests) end(key requestKey) (openRequest, bool) {
 			q.ended = map[requestKey]bool{}
 		}
 		q.ended[key] = true
+		q.more -= int64(bit(in.more))
 	}
 	return in, found
 }
 
 func (q *requests) count() int64 {
-	n := int64(len(q.open) - len(q.ended))
+	n := int64(len(q.open)-len(q.ended)) - q.more
 	if q.under != nil {
 		n += q.under.count()
 	}
