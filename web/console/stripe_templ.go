@@ -300,7 +300,7 @@ func reportTable(v stripeView) templ.Component {
 			templ_7745c5c3_Var9 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 22, "<div class=\"wrap\"><table><caption class=\"sr\">Reports to Stripe</caption> <thead><tr><th scope=\"col\">Organization</th><th scope=\"col\" class=\"p3\">Usage</th><th scope=\"col\" class=\"p2\">Used</th><th scope=\"col\" class=\"p3\">Reason</th><th scope=\"col\">State</th><th scope=\"col\"><span class=\"sr\">Acts</span></th></tr></thead> <tbody>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 22, "<div class=\"wrap tight\"><table><caption class=\"sr\">Reports to Stripe</caption> <thead><tr><th scope=\"col\">Organization</th><th scope=\"col\" class=\"p3\">Usage</th><th scope=\"col\" class=\"p2\">Used</th><th scope=\"col\" class=\"p3\">Reason</th><th scope=\"col\">State</th><th scope=\"col\"><span class=\"sr\">Acts</span></th></tr></thead> <tbody>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
