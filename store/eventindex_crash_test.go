@@ -109,11 +109,15 @@ func TestWhoWasTakenOverWritesNoIndex(t *testing.T) {
 	old.report(0, runTable-runBlock, runNow)
 	next := openRun(t, path)
 	x := old.l.index
-	x.add(old.replica, old.seq+1, runNow.UnixMilli(), func() []app.EventMark {
-		_, m, _ := readTestBlock(old.replica, old.seq+1, testBlock(9000, runBlock, 0))
-		return m
-	}())
-	<-x.ended // it notices
+	_, marks, _ := readTestBlock(old.replica, old.seq+1, testBlock(9000, runBlock, 0))
+	x.add(old.replica, old.seq+1, runNow.UnixMilli(), marks)
+	for noticed := false; !noticed && old.busy(); {
+		select {
+		case <-x.ended:
+			noticed = true
+		case <-time.After(time.Millisecond):
+		}
+	}
 	if n := next.rows("usage_event_part") + next.rows("usage_event_position"); n != 0 {
 		t.Errorf("it wrote %d rows", n)
 	}
