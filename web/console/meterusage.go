@@ -323,6 +323,9 @@ func beforeNote(p period, before int64) string {
 
 // meterEmpty teaches how usage of the meter comes about.
 func meterEmpty(a meterAsk) ui.Empty {
+	if len(a.picks) > 0 {
+		return emptyNarrowed(a.without(a.picks[0].by))
+	}
 	empty := ui.Empty{Icon: "usage", Title: "Nothing was used in this period", ID: "usage-command", Command: "gatehouse usage --since 30d",
 		Text: "The gate counts this meter by itself, as requests pass."}
 	if a.meter.EventType == "" {

@@ -88,6 +88,10 @@ func TestARowOfAMeterLeadsToItsOwn(t *testing.T) {
 	if strings.Contains(page, `value="model"`) {
 		t.Error("what is one model can be grouped by model")
 	}
+	s.meterUse.empty = true
+	if page := c.page(link); !strings.Contains(page, "The page is narrowed") || strings.Contains(page, "/v1/events") {
+		t.Error("an empty page does not say that it is narrowed")
+	}
 	c.page(ui.With(ui.Org(org.Slug, "usage"), "meter", app.MeterTokensOutput, "where", "nonsense:x", "where", "model:a", "where", "model:b", "where", "user:<b>", "where", "task:", "where", "route:r"))
 }
 

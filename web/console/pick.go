@@ -95,6 +95,12 @@ func (s *site) namePicks(v *visit, o *app.Org, picks []pick) error {
 	return nil
 }
 
+// emptyNarrowed says that nothing is left of a page; wider is the page with
+// one thing less that narrows it.
+func emptyNarrowed(wider string) ui.Empty {
+	return ui.Empty{Icon: "usage", Title: "Nothing was used here in this period", Text: "The page is narrowed. Look at all, or at another period.", Href: wider, Link: "Show all"}
+}
+
 // chips says what the page is narrowed to; each leads to the page without it.
 func chips(picks []pick, without func(by string) string) (list []chip) {
 	for _, p := range picks {

@@ -188,6 +188,9 @@ func (s *site) usageOf(v *visit, a usageAsk) error {
 		Group:  groupChoice(a), Zone: zoneChoice(v, a), RowsOf: groupHead(a.group), Sorts: usageSorts(a),
 		Empty: ui.Empty{Icon: "usage", Title: "Nothing was used in this period", ID: "usage-command", Command: "gatehouse usage --since 30d",
 			Text: "Each request that passes the gate is counted in the ledger, and appears here at once. The command line shows the same numbers."}}
+	if len(a.picks) > 0 {
+		view.Empty = emptyNarrowed(a.without(a.picks[0].by))
+	}
 	view.Rows, view.More = usageRows(a, totals)
 	if view.Meter, err = s.meterChoice(v, ""); err != nil {
 		return err
