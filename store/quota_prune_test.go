@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -116,6 +117,47 @@ func TestANoticeIsPrunedAndNeverToldAgain(t *testing.T) {
 		}
 		if left := query(t, l, `SELECT id FROM quota_notice`); !slices.Equal(left, []string{"b"}) {
 			t.Errorf("left: %v", left)
+		}
+	})
+}
+
+// TestWhatIsLentOfIsNotPruned lends of old accounts while they are pruned.
+func TestWhatIsLentOfIsNotPruned(t *testing.T) {
+	eachLedger(t, func(t *testing.T, l *Ledger, _ Options) {
+		const accounts = 60
+		var list []*app.Account
+		for i := range accounts {
+			a := drawn(fmt.Sprintf("m%02d", i), app.PeriodHour, 300*24*time.Hour)
+			list = append(list, a)
+			apply(t, l, 7, app.Draw{Account: a, Spent: 5})
+		}
+		if _, err := l.db.write.ExecContext(t.Context(), `UPDATE quota_account SET opened_at = 1`); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.DropLeases(t.Context(), 7); err != nil {
+			t.Fatal(err)
+		}
+		var both sync.WaitGroup
+		both.Go(func() {
+			for i := range list { // the ones that are pruned last come first
+				opening := int64(5)
+				claim := app.QuotaClaim{Account: list[accounts-1-i], Ceiling: 100, Need: 1, Want: 1, Opening: &opening}
+				if _, err := l.Grant(t.Context(), 9, []app.QuotaClaim{claim}); err != nil {
+					t.Errorf("lend: %v", err)
+				}
+			}
+		})
+		both.Go(func() {
+			for range accounts {
+				if _, err := l.PruneAccounts(t.Context(), time.Now().Add(-40*24*time.Hour), 1); err != nil {
+					t.Errorf("prune: %v", err)
+				}
+			}
+		})
+		both.Wait()
+		if left := query(t, l, `SELECT a.spent || ' ' || l.outstanding FROM quota_lease l LEFT JOIN quota_account a ON `+sameLease+`
+			WHERE l.replica = 9 AND a.spent = 5`); len(left) != accounts {
+			t.Errorf("%d of %d leases have their account", len(left), accounts)
 		}
 	})
 }

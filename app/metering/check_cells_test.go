@@ -105,6 +105,13 @@ func TestStepsWithoutAGap(t *testing.T) {
 		db := meteredLedger(t, o, noon)
 		s := openLedger(t, o)
 		const last = ` WHERE n = (SELECT MAX(n) FROM usage_applied)`
+		for _, by := range []string{"+ 1", "- 1"} { // a number is left out
+			execute(t, db, `UPDATE usage_applied SET n = n `+by+last)
+			execute(t, db, `UPDATE usage_position SET n = n `+by)
+			if got := faults(t, s); slices.Contains(got, "steps_differ") != (by == "+ 1") {
+				t.Errorf("numbers %s: found %v", by, got)
+			}
+		}
 		for _, of := range []struct{ change, back string }{
 			{`UPDATE usage_applied SET n = n + 1` + last, `UPDATE usage_applied SET n = n - 1` + last},
 			{`UPDATE usage_applied SET n = 0 WHERE n = 1`, `UPDATE usage_applied SET n = 1 WHERE n = 0`},

@@ -77,7 +77,7 @@ func TestWhatAProofCosts(t *testing.T) {
 
 const requestsABlock = 50
 
-// costly writes a ledger: of 200 keys of 50 organizations, with tokens of 4
+// costly writes a ledger: of 60 keys of 20 organizations, with tokens of 2
 // models, a quota each, and events of a meter.
 type costly struct {
 	store   *store.Ledger
@@ -116,7 +116,7 @@ func (g *costly) grow(t *testing.T, blocks int) {
 				sums[chain] = newSums()
 			}
 			g.write(t, chain, b, sums[chain])
-			if i%200 == 199 || i == blocks-1 { // as the applier does, every so often
+			if i%1000 == 999 || i == blocks-1 { // as the applier does, every so often
 				g.flush(t)
 				u := sums[chain].apply(from[chain], g.links[chain])
 				if ok, err := g.store.ApplyUsage(t.Context(), u); err != nil || !ok {
@@ -158,7 +158,7 @@ func (g *costly) flush(t *testing.T) {
 }
 
 func (g *costly) key() (org app.OrgID, key app.KeyID) {
-	n := g.rand.IntN(200)
+	n := g.rand.IntN(60)
 	return app.OrgID(fmt.Sprintf("org_01hgw2bbg00000000000%06d", n%50)), app.KeyID(fmt.Sprintf("key_01hgw2bbg00000000000%06d", n))
 }
 
@@ -171,7 +171,7 @@ func (g *costly) requests() *Block {
 		b.Series = append(b.Series, Series{org, key, "rte_01hgw2bbg0000000000000001a"})
 		b.Intents = append(b.Intents, Intent{i, at, 1})
 		b.Settles = append(b.Settles, Settle{Series: i, IntentSeq: seq, Index: int64(i), Bucket: app.BucketStart(at), Status: 200, BytesIn: 300, BytesOut: 4000, Micros: 80_000})
-		b.Meters = append(b.Meters, MeterSeries{Org: org, Key: key, Route: "rte_01hgw2bbg0000000000000001a", Meter: app.MeterTokensOutput, Dims: `{"model":"m` + strconv.Itoa(g.rand.IntN(4)) + `"}`})
+		b.Meters = append(b.Meters, MeterSeries{Org: org, Key: key, Route: "rte_01hgw2bbg0000000000000001a", Meter: app.MeterTokensOutput, Dims: `{"model":"m` + strconv.Itoa(g.rand.IntN(2)) + `"}`})
 		took := g.rand.Int64N(1000)
 		b.Uses = append(b.Uses, Use{Series: i, At: at, Value: took})
 		a := app.Account{Org: org, Meter: app.MeterTokensOutput, Period: app.PeriodMonth, Start: month.UnixMilli(), End: month.AddDate(0, 1, 0).UnixMilli()}

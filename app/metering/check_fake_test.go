@@ -150,16 +150,18 @@ func TestAnEventThatTwoBlocksCountIsFound(t *testing.T) {
 				t.Run(fmt.Sprint(c.name, slots, chains), func(t *testing.T) {
 					p := newPaper(2)
 					for d := range 120 {
-						at := checkNoon.Add(time.Duration(d) * day)
-						for chain := int64(1); chain <= 2; chain++ {
-							var ids []string
-							for i := range 10 {
-								ids = append(ids, fmt.Sprint(chain, "-", d, "-", i))
+						for quarter := range 4 { // more blocks than are read at once
+							at := checkNoon.Add(time.Duration(d)*day + time.Duration(quarter)*time.Hour)
+							for chain := int64(1); chain <= 2; chain++ {
+								var ids []string
+								for i := range 3 {
+									ids = append(ids, fmt.Sprint(chain, "-", d, "-", quarter, "-", i))
+								}
+								if d == 10 && quarter == 0 && chain == 1 || at.Equal(checkNoon.Add(10*day+c.apart)) && chain == chains {
+									ids = append(ids, "again")
+								}
+								p.report(chain, at, ids...)
 							}
-							if d == 10 && chain == 1 || at.Equal(checkNoon.Add(10*day+c.apart)) && chain == chains {
-								ids = append(ids, "again")
-							}
-							p.report(chain, at, ids...)
 						}
 					}
 					if c.apart == 0 && chains == 1 {
@@ -171,11 +173,28 @@ func TestAnEventThatTwoBlocksCountIsFound(t *testing.T) {
 					if got := fmt.Sprint(p.codes(t, r)); got != c.want {
 						t.Errorf("found %s, want %s", got, c.want)
 					}
-					if looks := p.read / (2 * 120); slots == 64 && looks < 4 {
+					if looks := p.read / (2 * 4 * 120); slots == 64 && looks < 4 {
 						t.Errorf("read %d times: the names were never too many", looks)
 					}
 				})
 			}
+		}
+	}
+}
+
+// TestStepsThatWereNumberedLaterJoin has the steps of a ledger that is older
+// than their numbers: what was folded before is one step, after the others.
+func TestStepsThatWereNumberedLaterJoin(t *testing.T) {
+	p := newPaper(1)
+	for i := range 3 {
+		p.report(1, checkNoon, fmt.Sprint("e", i))
+	}
+	for order, want := range map[[3]int64]string{{1, 2, 0}: "[]", {1, 0, 2}: "[]", {0, 2, 1}: "[steps_differ steps_differ]", {0, 1, 1}: "[steps_differ steps_differ]"} {
+		for i, from := range order {
+			p.steps[i].From, p.steps[i].To = from, from+1
+		}
+		if got := fmt.Sprint(p.codes(t, newReading(p, newProven(), whole))); got != want {
+			t.Errorf("steps after %v: found %s, want %s", order, got, want)
 		}
 	}
 }

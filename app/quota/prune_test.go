@@ -1,7 +1,9 @@
 package quota_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -26,7 +28,8 @@ func TestWhatIsImportedIntoAPrunedPeriodIsRight(t *testing.T) {
 			}
 		})
 		old := past.now()
-		verifier := &metering.Verifier{Store: c.store, WholeEvery: 24 * time.Hour}
+		var log bytes.Buffer // of a fault that the next whole reading did not find
+		verifier := &metering.Verifier{Store: c.store, WholeEvery: 24 * time.Hour, Log: slog.New(slog.NewTextHandler(&log, nil))}
 		holds := func(pruned int64) {
 			t.Helper()
 			for name, read := range map[string]func() (metering.Proof, error){
@@ -35,6 +38,9 @@ func TestWhatIsImportedIntoAPrunedPeriodIsRight(t *testing.T) {
 			} {
 				if proof, err := read(); err != nil || !proof.OK() || proof.Pruned != pruned {
 					t.Fatalf("%s: %+v, %v", name, proof, err)
+				}
+				if log.Len() > 0 {
+					t.Fatal(log.String())
 				}
 			}
 		}
