@@ -46,15 +46,6 @@ func TestACallThatFails(t *testing.T) {
 	}
 }
 
-// awaitRecorded waits until so many calls have ended.
-func (d *desk) awaitRecorded(n int64) {
-	d.t.Helper()
-	awaitThat(d.t, "the call ends", func() bool {
-		allowed, refused, failed := d.traffic.Totals()
-		return allowed+refused+failed >= n
-	})
-}
-
 func (d *desk) priced(input, output int64) int64 { return input + 2*output }
 
 // When the caller leaves in the middle, the answer is read on: what it took is

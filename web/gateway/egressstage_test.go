@@ -149,3 +149,12 @@ func everythingCapped(cost int64) func(*stage) {
 	return granting(monthly("requests", 1000), monthly("cost", cost), monthly("tokens_input", 1_000_000), monthly("tokens_output", 1_000_000),
 		monthly("tokens_cache_read", 1_000_000), monthly("tokens_cache_write", 1_000_000))
 }
+
+// awaitRecorded waits until so many requests have ended.
+func (s *stage) awaitRecorded(n int64) {
+	s.t.Helper()
+	awaitThat(s.t, "the requests end", func() bool {
+		allowed, refused, failed := s.traffic.Totals()
+		return allowed+refused+failed >= n
+	})
+}

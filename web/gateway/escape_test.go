@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"log"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -87,7 +89,6 @@ func TestNothingStaysReserved(t *testing.T) {
 		{"an ordinary request", "GET / HTTP/1.1", -1},
 		{"HEAD", "HEAD / HTTP/1.1", -1},
 		{"OPTIONS", "OPTIONS / HTTP/1.1", -1},
-		{"OPTIONS of the server", "OPTIONS * HTTP/1.1", -1},
 		{"TRACE", "TRACE / HTTP/1.1", -1},
 		{"CONNECT", "CONNECT x:443 HTTP/1.1", -1},
 		{"HTTP/1.0", "GET / HTTP/1.0", -1},
@@ -98,7 +99,7 @@ func TestNothingStaysReserved(t *testing.T) {
 		{"a client with broken chunks", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n", -1},
 		{"a client that leaves while the app thinks", "GET /hangs HTTP/1.1", 0},
 		{"a client that leaves amid the answer", "GET /drips HTTP/1.1", 1000},
-		{"a client that expects and leaves", "POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 70000\r\n", 0},
+		{"a client that expects and leaves", "POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 70000", 0},
 		{"an app that panics", "GET /panics HTTP/1.1", -1},
 		{"an app that breaks off", "GET /breaks HTTP/1.1", -1},
 		{"an app that says nothing", "GET /silent HTTP/1.1", -1},
@@ -144,6 +145,7 @@ func TestNothingStaysReserved(t *testing.T) {
 // nothingHeld holds the accounts against what was counted and what is free.
 func (s *takes) nothingHeld() {
 	s.t.Helper()
+	s.awaitRecorded(1)
 	awaitThat(s.t, "nothing runs", func() bool { n, w := s.gate.InFlight(s.org.ID); return n+w+s.gate.Sockets() == 0 })
 	rooms := map[string]int64{"requests": 1000, "bytes": roomOfBytes, "duration": roomOfDuration}
 	left := map[string]int64{}
@@ -156,9 +158,9 @@ func (s *takes) nothingHeld() {
 			s.t.Errorf("%s: of %d %d spent, %d held, %d free", meter, room, state.Spent, state.Held, left[meter])
 		}
 	}
-	sum, bytes := s.usage(s.org.ID), rooms["bytes"]-left["bytes"]
-	if sum.Weight != rooms["requests"]-left["requests"] || sum.BytesIn+sum.BytesOut != bytes {
-		s.t.Errorf("%+v, %d bytes spent", sum, bytes)
+	sum, moved := s.usage(s.org.ID), rooms["bytes"]-left["bytes"]
+	if sum.Weight != rooms["requests"]-left["requests"] || sum.BytesIn+sum.BytesOut != moved {
+		s.t.Errorf("%+v, %d bytes spent", sum, moved)
 	}
 }
 
@@ -246,3 +248,59 @@ func TestAQuotaOfBytesOfPaidCalls(t *testing.T) {
 }
 
 func quietServer() *log.Logger { return slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) }
+
+// A paid call that its bytes end is paid for all the same.
+func TestAPaidCallThatIsCutIsPaidFor(t *testing.T) {
+	limit := int64(len(streamedCall) + 300)
+	d := newDesk(t, onSQLite(t), says(t, "openai_chat.sse"), granting(monthly("bytes", limit), monthly("cost", 1_000_000)))
+	got, err := d.try(t.Context(), "POST", openaiPath, strings.NewReader(streamedCall), bearer(d.own.Secret))
+	if err == nil {
+		t.Errorf("%d %s: want an answer that breaks off", got.status, got.body)
+	}
+	awaitThat(t, "nothing runs", func() bool { n, _ := d.gate.InFlight(d.org.ID); return n == 0 })
+	if n := d.spent("bytes"); n > limit || n < int64(len(streamedCall)) {
+		t.Errorf("%d bytes spent of %d", n, limit)
+	}
+	if d.spent("cost") == 0 {
+		t.Error("it costs nothing")
+	}
+}
+
+// A paid call that its time ends is read on: what it cost is known.
+func TestAPaidCallWithoutTimeIsReadToItsEnd(t *testing.T) {
+	asked, going := make(chan struct{}), make(chan struct{})
+	d := newDesk(t, onSQLite(t), func(w http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-going
+		tells(10, 5)(w, r)
+	}, granting(monthly("duration", 10_000), monthly("cost", 1_000_000)))
+	ticks := make(chan time.Time)
+	d.gate.SetTicker(func(time.Duration) (<-chan time.Time, func()) { return ticks, func() {} })
+	answered := make(chan answer, 1)
+	go func() {
+		got, err := d.try(t.Context(), "POST", openaiPath, strings.NewReader(plainCall), bearer(d.own.Secret))
+		if err != nil {
+			t.Error(err)
+		}
+		answered <- got
+	}()
+	<-asked
+	for range 2 {
+		ticks <- time.Now()
+	}
+	awaitThat(t, "it is ended", func() bool { // whoever watches the time has done its work
+		all := make([]byte, 4<<20)
+		return !bytes.Contains(all[:runtime.Stack(all, true)], []byte("timeSteps"))
+	})
+	close(going)
+	if got := <-answered; got.status != 402 || got.quota().Meter != "duration" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	awaitThat(t, "nothing runs", func() bool { n, _ := d.gate.InFlight(d.org.ID); return n == 0 })
+	if n := d.spent("cost"); n != d.priced(10, 5) {
+		t.Errorf("cost %d, want %d", n, d.priced(10, 5))
+	}
+	if n := d.spent("duration"); n > 10_000 {
+		t.Errorf("%d ms spent", n)
+	}
+}

@@ -170,7 +170,6 @@ func TestAWebSocketIsToldThatItsQuotaIsExhausted(t *testing.T) {
 			l.arrives(l.nearIn, long[:60_000])
 			l.exhaust()
 			l.far.Write(long[60_000:])
-			l.far.Write(message) // is behind the end
 			l.arrives(l.nearIn, long[60_000:])
 		}},
 		{"amid a frame's header", func(l *line) {
@@ -189,7 +188,6 @@ func TestAWebSocketIsToldThatItsQuotaIsExhausted(t *testing.T) {
 			l.arrives(l.farIn, question[:100])
 			l.exhaust()
 			l.near.Write(question[100:])
-			l.near.Write(question)
 			l.arrives(l.farIn, question[100:])
 		}},
 	} {
@@ -198,8 +196,8 @@ func TestAWebSocketIsToldThatItsQuotaIsExhausted(t *testing.T) {
 			row.run(l)
 			l.arrives(l.nearIn, policyToClient)
 			l.arrives(l.farIn, policyToApp)
-			l.near.Write(frame(0x88, []byte{3, 0xf0}, true, 1))
-			l.far.Write(frame(0x88, []byte{3, 0xf0}, false, 1))
+			l.near.Write(append(question, frame(0x88, []byte{3, 0xf0}, true, 1)...)) // nothing passes behind the end
+			l.far.Write(append(message, frame(0x88, []byte{3, 0xf0}, false, 1)...))
 			l.ended(l.nearIn)
 			l.ended(l.farIn)
 			if n := l.spent("websocket_seconds"); n < 1 || n > 10 {

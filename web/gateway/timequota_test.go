@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -155,6 +156,7 @@ func TestAQuotaOfDurationCutsWhatRuns(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWatchmaker(t, asItIs, monthly("duration", 10_000))
+			var written atomic.Int64
 			up := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 				rw.Write([]byte("half"))
@@ -163,6 +165,7 @@ func TestAQuotaOfDurationCutsWhatRuns(t *testing.T) {
 					if _, err := rw.Write(bytes.Repeat([]byte("x"), 64<<10)); err != nil {
 						return
 					}
+					written.Add(1)
 				}
 				<-r.Context().Done()
 			}))
@@ -177,6 +180,11 @@ func TestAQuotaOfDurationCutsWhatRuns(t *testing.T) {
 			if strings.HasPrefix(row.request, "GET") {
 				if _, err := in.Peek(1); err != nil {
 					t.Fatal(err)
+				}
+			}
+			if strings.Contains(row.request, "/flood") {
+				for before := int64(-1); written.Load() != before; time.Sleep(100 * time.Millisecond) { // all buffers are full
+					before = written.Load()
 				}
 			}
 			w.tick(2)
