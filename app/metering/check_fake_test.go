@@ -146,10 +146,11 @@ func TestAnEventThatTwoBlocksCountIsFound(t *testing.T) {
 	}
 	for _, c := range cases {
 		for _, slots := range []int{1 << 12, 64} { // all at once, and in many looks
-			for _, chains := range []int64{1, 2} {
-				t.Run(fmt.Sprint(c.name, slots, chains), func(t *testing.T) {
+			for _, v := range []struct{ chains, first int64 }{{1, 10}, {2, 10}, {1, 50}, {2, 50}} { // a set begins on day 64
+				chains, first := v.chains, time.Duration(v.first)
+				t.Run(fmt.Sprint(c.name, slots, v), func(t *testing.T) {
 					p := newPaper(2)
-					for d := range 120 {
+					for d := range 160 {
 						for quarter := range 4 { // more blocks than are read at once
 							at := checkNoon.Add(time.Duration(d)*day + time.Duration(quarter)*time.Hour)
 							for chain := int64(1); chain <= 2; chain++ {
@@ -157,7 +158,7 @@ func TestAnEventThatTwoBlocksCountIsFound(t *testing.T) {
 								for i := range 3 {
 									ids = append(ids, fmt.Sprint(chain, "-", d, "-", quarter, "-", i))
 								}
-								if d == 10 && quarter == 0 && chain == 1 || at.Equal(checkNoon.Add(10*day+c.apart)) && chain == chains {
+								if d == int(first) && quarter == 0 && chain == 1 || at.Equal(checkNoon.Add(first*day+c.apart)) && chain == chains {
 									ids = append(ids, "again")
 								}
 								p.report(chain, at, ids...)
@@ -165,15 +166,15 @@ func TestAnEventThatTwoBlocksCountIsFound(t *testing.T) {
 						}
 					}
 					if c.apart == 0 && chains == 1 {
-						p.report(1, checkNoon.Add(120*day), "again")
-						p.report(1, checkNoon.Add(120*day), "again")
+						p.report(1, checkNoon.Add(160*day), "again")
+						p.report(1, checkNoon.Add(160*day), "again")
 					}
 					r := newReading(p, newProven(), whole)
 					r.twice = newTwice(slots)
 					if got := fmt.Sprint(p.codes(t, r)); got != c.want {
 						t.Errorf("found %s, want %s", got, c.want)
 					}
-					if looks := p.read / (2 * 4 * 120); slots == 64 && looks < 4 {
+					if looks := p.read / (2 * 4 * 160); slots == 64 && looks < 4 {
 						t.Errorf("read %d times: the names were never too many", looks)
 					}
 				})
