@@ -205,23 +205,34 @@ func (v *broken) and(other *broken) {
 func (v *broken) survive(dir string) {
 	t := v.t
 	t.Helper()
-	s := &survivors{openLedger(t, store.Options{Path: filepath.Join(dir, "gatehouse.db")}), map[int64]int{}, map[string]int{}}
-	l, e := openMeter(t, metering.Options{Store: s}), openEvents(t, s.Ledger)
+	s := openLedger(t, store.Options{Path: filepath.Join(dir, "gatehouse.db")})
+	l, e := openMeter(t, metering.Options{Store: s}), openEvents(t, s)
 	mustHold(t, s)
+	requests, events := map[int64]int{}, map[string]int{} // in how many blocks each is
+	eachBlock(t, s, func(b *metering.Block) {
+		for _, in := range b.Intents {
+			var n int64
+			fmt.Sscan(string(b.Series[in.Series].Route), &n)
+			requests[n]++
+		}
+		for _, ev := range b.Events {
+			events[ev.ID]++
+		}
+	})
 	lost := 0
 	for n := range v.requests {
-		lost += 1 - min(1, s.requests[n])
+		lost += 1 - min(1, requests[n])
 	}
 	for n := range v.events {
 		for i := range int64(brokenSize) {
-			lost += 1 - min(1, s.events[fmt.Sprint("e", n+i)])
+			lost += 1 - min(1, events[fmt.Sprint("e", n+i)])
 		}
 	}
 	doubled := 0
-	for _, times := range s.requests {
+	for _, times := range requests {
 		doubled += times - 1
 	}
-	for _, times := range s.events {
+	for _, times := range events {
 		doubled += times - 1
 	}
 	if lost > 0 || doubled > 0 {
@@ -234,41 +245,14 @@ func (v *broken) survive(dir string) {
 	}
 	closeMeter(t, l)
 	closeEvents(t, e)
-	if got := total(t, s).Requests; got != int64(len(s.requests)) {
-		t.Errorf("%d requests are counted, %d are in blocks", got, len(s.requests))
+	if got := total(t, s).Requests; got != int64(len(requests)) {
+		t.Errorf("%d requests are counted, %d are in blocks", got, len(requests))
 	}
-	if got := sumOf(t, s, "org_1", "documents"); got != int64(len(s.events)) {
-		t.Errorf("%d events are counted, %d are in blocks", got, len(s.events))
+	if got := sumOf(t, s, "org_1", "documents"); got != int64(len(events)) {
+		t.Errorf("%d events are counted, %d are in blocks", got, len(events))
 	}
-	mustHold(t, s.Ledger)
-	t.Logf("%d requests and %d events are left", len(s.requests), len(s.events))
-}
-
-// survivors counts in how many blocks each request and event is.
-type survivors struct {
-	*store.Ledger
-	requests map[int64]int
-	events   map[string]int
-}
-
-func (s *survivors) WalkLedger(ctx context.Context, walk app.LedgerWalk) error {
-	inner := walk.Block
-	walk.Block = func(replica, seq int64, body []byte) error {
-		var b metering.Block
-		if err := b.Decode(body); err != nil {
-			return err
-		}
-		for _, in := range b.Intents {
-			var n int64
-			fmt.Sscan(string(b.Series[in.Series].Route), &n)
-			s.requests[n]++
-		}
-		for _, ev := range b.Events {
-			s.events[ev.ID]++
-		}
-		return inner(replica, seq, body)
-	}
-	return s.Ledger.WalkLedger(ctx, walk)
+	mustHold(t, s)
+	t.Logf("%d requests and %d events are left", len(requests), len(events))
 }
 
 // writeInSteps does what it is told on standard input, and says what became of

@@ -102,25 +102,33 @@ func killOne(dsn string, first int64, acknowledged map[int64]bool) error {
 	return nil
 }
 
-// written counts in how many blocks each request is.
-type written struct {
-	*store.Ledger
-	times map[int64]int
+// timesWritten counts in how many blocks each request is, by its weight.
+func timesWritten(t *testing.T, s *store.Ledger) map[int64]int {
+	t.Helper()
+	times := map[int64]int{}
+	eachBlock(t, s, func(b *metering.Block) {
+		for _, in := range b.Intents {
+			times[in.Weight]++
+		}
+	})
+	return times
 }
 
-func (w *written) WalkLedger(ctx context.Context, walk app.LedgerWalk) error {
-	inner := walk.Block
-	walk.Block = func(replica, seq int64, body []byte) error {
-		var b metering.Block
-		if err := b.Decode(body); err != nil {
+// eachBlock passes every block of the ledger.
+func eachBlock(t *testing.T, s *store.Ledger, pass func(*metering.Block)) {
+	t.Helper()
+	err := s.WalkLedger(t.Context(), app.LedgerWalk{Replicas: func([]app.LedgerReplica) error { return nil },
+		Block: func(replica, seq int64, body []byte) error {
+			var b metering.Block
+			err := b.Decode(body)
+			if err == nil {
+				pass(&b)
+			}
 			return err
-		}
-		for _, in := range b.Intents {
-			w.times[in.Weight]++
-		}
-		return inner(replica, seq, body)
+		}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return w.Ledger.WalkLedger(ctx, walk)
 }
 
 func kills(t *testing.T, short int) int {
@@ -156,20 +164,20 @@ func TestKilledAtAnyTimeNothingIsLostOrDoubled(t *testing.T) {
 
 func afterKills(t *testing.T, dsn string, acknowledged map[int64]bool) {
 	t.Helper()
-	s := &written{openLedger(t, store.Options{DSN: dsn}), map[int64]int{}}
+	s := openLedger(t, store.Options{DSN: dsn})
 	sum := total(t, s) // what the last victim left is read from its blocks
 	closeMeter(t, openMeter(t, metering.Options{Store: s}))
 	if after := total(t, s); after != sum {
 		t.Errorf("applying changed the sums:\n%+v\n%+v", sum, after)
 	}
-	proof := mustHold(t, s)
+	proof, written := mustHold(t, s), timesWritten(t, s)
 	lost, doubled := 0, 0
 	for n := range acknowledged {
-		if s.times[n] == 0 {
+		if written[n] == 0 {
 			lost++
 		}
 	}
-	for _, times := range s.times {
+	for _, times := range written {
 		if times != 1 {
 			doubled++
 		}
@@ -177,11 +185,11 @@ func afterKills(t *testing.T, dsn string, acknowledged map[int64]bool) {
 	if lost > 0 || doubled > 0 {
 		t.Errorf("of %d acknowledged requests %d are lost, %d doubled", len(acknowledged), lost, doubled)
 	}
-	if sum.Requests != int64(len(s.times)) || proof.Requests != sum.Requests {
-		t.Errorf("%d requests in the blocks, %d in the usage", len(s.times), sum.Requests)
+	if sum.Requests != int64(len(written)) || proof.Requests != sum.Requests {
+		t.Errorf("%d requests in the blocks, %d in the usage", len(written), sum.Requests)
 	}
 	t.Logf("acknowledged %d, in the ledger %d (%d without outcome), %d runs, %d blocks, %d bytes a request: lost %d, doubled %d",
-		len(acknowledged), len(s.times), proof.Unknown, proof.Replicas-1, proof.Blocks, proof.Bytes/proof.Requests, lost, doubled)
+		len(acknowledged), len(written), proof.Unknown, proof.Replicas-1, proof.Blocks, proof.Bytes/proof.Requests, lost, doubled)
 }
 
 // TestReplicasOnOnePostgres lets three processes count at once while each is
