@@ -87,7 +87,7 @@ type WalkStore interface {
 // that the ledger could not be read.
 //
 // It keeps a digest for each 15 minutes, the largest and latest values and the
-// members of meters for each of their buckets (50 bytes), an account in 56
+// members of meters for each of their buckets (50 bytes), an account in 48
 // bytes, and up to 64 MiB for the ids of events.
 func Check(ctx context.Context, store WalkStore) (Proof, error) { return CheckTold(ctx, store, nil) }
 

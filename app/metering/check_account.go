@@ -37,13 +37,12 @@ type groupSums struct {
 	inTable           struct{ spent, held, pruned int64 } // the same, as the tables say
 }
 
-// accountSums is 56 bytes, for each account that is not pruned.
+// accountSums is 48 bytes, for each account that is not pruned.
 type accountSums struct {
 	start, end  int64
 	spent, held int64
 	used        int64 // in its period; of a duration in microseconds
 	reading     int64 // the last one that found it in the table
-	opening     int64 // as the table says
 }
 
 func newAccountBook() *accountBook {
