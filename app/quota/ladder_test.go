@@ -172,17 +172,20 @@ func (c *climbing) another(stopped *suspensions) *quota.Engine {
 
 // One who cannot be suspended keeps nobody else from hearing.
 func TestOneFailureKeepsNobodyFromBeingTold(t *testing.T) {
-	c := ladderOf(t, sqlite(t), app.Quota{Meter: "tokens", Limit: 10, Period: app.PeriodLifetime, Mode: app.QuotaSoft})
+	ahead := time.Duration(0)
+	o := sqlite(t)
+	o.Now = func() time.Time { return time.Now().Add(ahead) }
+	c := ladderOf(t, o, app.Quota{Meter: "tokens", Limit: 10, Period: app.PeriodLifetime, Mode: app.QuotaSoft})
 	c.use(t, 20, 0)
 	c.stopped.down = true
 	if err := c.engine.Climb(t.Context()); err == nil {
 		t.Fatal("nobody knows of the failure")
 	}
+	ahead = time.Hour // far beyond the overlap
 	c.apply(t, "org_b", 9)
 	if err := c.engine.Climb(t.Context()); err == nil || !slices.Equal(c.told, []int64{80, 90, 100, 80, 90}) {
 		t.Errorf("told %v: %v", c.told, err)
 	}
-	c.clock.move(time.Hour) // far beyond the overlap
 	c.stopped.down = false
 	c.climb(t, 80, 90, 100, 80, 90, 200)
 }
@@ -237,13 +240,21 @@ func TestWhoPaysAsTheyGoIsNotSuspended(t *testing.T) {
 // What was used before a limit was lowered suspends nobody; what is used then
 // does, beyond as much again.
 func TestASmallerPlanSuspendsNobody(t *testing.T) {
-	for _, restarted := range []bool{false, true} {
-		c := ladderOf(t, sqlite(t), app.Quota{Meter: "tokens", Limit: 10_000, Period: app.PeriodLifetime, Mode: app.QuotaSoft})
+	for _, row := range []struct {
+		limit     int64
+		told      []int64
+		restarted bool
+	}{
+		{100_000, nil, false},           // the process has seen the limit before
+		{10_000, []int64{80, 90}, true}, // the notices tell what it was
+	} {
+		restarted := row.restarted
+		c := ladderOf(t, sqlite(t), app.Quota{Meter: "tokens", Limit: row.limit, Period: app.PeriodLifetime, Mode: app.QuotaSoft})
 		c.use(t, 9000, 0)
-		c.climb(t, 80, 90)
+		c.climb(t, row.told...)
 		c.quotas[0].Limit = 1000
 		climbing := c.engine
-		if restarted { // the notices tell it what the limit was
+		if restarted {
 			climbing = c.another(&c.stopped)
 		}
 		for _, step := range []struct{ more, suspended int64 }{{1, 0}, {998, 0}, {1, 1}} {
