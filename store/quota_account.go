@@ -119,9 +119,11 @@ func values(n, width int) string {
 // sameLease joins the leases l of an account a.
 const sameLease = `l.org_id = a.org_id AND l.key_id = a.key_id AND l.meter = a.meter AND l.period = a.period AND l.start_at = a.start_at`
 
-// accountStateColumns are read by scanAccountState, FROM quota_account a.
+// accountStateColumns are read by scanAccountState, FROM quota_account a. More
+// than it was lent a replica has not outstanding: a correction that takes usage
+// off, on a chain that borrows nothing, is room for everybody.
 const accountStateColumns = `a.org_id, a.key_id, a.meter, a.period, a.start_at, a.end_at, a.spent, a.held, a.booked, a.opening,
-	a.opened_at, a.updated_at, (SELECT CAST(COALESCE(SUM(CASE WHEN l.outstanding > 0 THEN l.outstanding ELSE 0 END), 0) AS BIGINT)
+	a.opened_at, a.updated_at, (SELECT CAST(COALESCE(SUM(CASE WHEN l.outstanding > l.lent THEN l.lent WHEN l.outstanding > 0 THEN l.outstanding ELSE 0 END), 0) AS BIGINT)
 	FROM quota_lease l WHERE ` + sameLease + `)`
 
 func scanAccountState(row scanner) (a app.AccountState, err error) {

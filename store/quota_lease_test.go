@@ -142,3 +142,73 @@ func TestLeasesOfTheDeadAndOfOldPeriodsGo(t *testing.T) {
 		}
 	})
 }
+
+// A return that its caller gave up, and that commits while the replica asks
+// what it was lent: the answer knows of it.
+func TestAReturnThatArrivesLateIsKnown(t *testing.T) {
+	eachLedger(t, func(t *testing.T, l *Ledger, _ Options) {
+		if !l.onPostgres() {
+			t.Skip("SQLite has one writer: nothing is between asking and committing")
+		}
+		a, opening := account("org_a", ""), int64(0)
+		first := grant(t, l, 1, app.QuotaClaim{Account: a, Ceiling: 100, Need: 100, Want: 100, Opening: &opening})
+		begun, err := l.db.write.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow := &tx{ctx: t.Context(), sql: begun, dialect: l.db.dialect}
+		if done, err := slow.giveBack(1, app.QuotaReturn{Account: a, Amount: 100, Turn: first.Turn}); err != nil || done.Amount != 100 {
+			t.Fatal(done, err)
+		}
+		asked := make(chan app.QuotaLoan, 1)
+		go func() {
+			loans, err := l.Grant(t.Context(), 1, []app.QuotaClaim{{Account: a, Ceiling: 100}})
+			if err != nil {
+				t.Errorf("ask: %v", err)
+				loans = make([]app.QuotaLoan, 1)
+			}
+			asked <- loans[0]
+		}()
+		for waits := 0; waits == 0 && len(asked) == 0; { // until it waits for the row, or has answered
+			if err := l.db.read.QueryRow(`SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waits); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := begun.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		loan := <-asked
+		other := grant(t, l, 2, app.QuotaClaim{Account: a, Ceiling: 100, Need: 100, Want: 100})
+		if loan.Lent != 0 || other.Lent != 100 {
+			t.Errorf("of 100, one believes that it was lent %d, and another was lent %d", loan.Lent, other.Lent)
+		}
+	})
+}
+
+// One organization's absurd numbers stay at the end: a sum that overflows
+// would keep every organization's blocks from being folded.
+func TestSumsStayAtTheEnd(t *testing.T) {
+	eachLedger(t, func(t *testing.T, l *Ledger, _ Options) {
+		const most = 1 << 62
+		a := account("org_a", "")
+		meter := app.MeterBucket{Org: "org_a", Meter: "tokens", Start: time.UnixMilli(900_000), Count: 1, Sum: most - 1}
+		state := func() app.AccountState {
+			list, err := l.AccountStates(t.Context(), "org_a", time.UnixMilli(a.Start))
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%+v %v", list, err)
+			}
+			return list[0]
+		}
+		r := openReplica(t, l)
+		for i, spent := range []int64{most - 1, most - 1, -most + 1, -most + 1, -most + 1} {
+			ok, err := l.ApplyUsage(t.Context(), app.UsageApply{From: int64(i), To: app.LedgerLink{Replica: r.ID, Seq: int64(i) + 1}, Answered: -1,
+				Draws: []app.Draw{{Account: a, Spent: spent, Held: spent}}, Meters: []app.MeterBucket{meter}})
+			if !ok || err != nil {
+				t.Fatalf("step %d: %v %v", i, ok, err)
+			}
+			if want := []int64{most - 1, most, 1, -most + 2, -most}[i]; state().Spent != want {
+				t.Errorf("step %d: %d spent, want %d", i, state().Spent, want)
+			}
+		}
+	})
+}
