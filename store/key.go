@@ -143,7 +143,8 @@ func (s *Store) RevokeKey(ctx context.Context, org app.OrgID, id app.KeyID, at t
 
 // RotateKey inserts fresh and ends the key id at endsAt, in one step, if that
 // is neither revoked nor expired nor rotated at the moment; otherwise nothing
-// happens and the answer is the conflict key_not_active.
+// happens and the answer is the conflict key_not_active. Quotas of the old key
+// are the fresh one's too; what was used of them is not.
 func (s *Store) RotateKey(ctx context.Context, org app.OrgID, id app.KeyID, endsAt time.Time, fresh app.Key) error {
 	return s.keys(ctx, org, func(tx *tx) error {
 		old, err := tx.key(org, id, tx.dialect.lockRow)
@@ -159,6 +160,9 @@ func (s *Store) RotateKey(ctx context.Context, org app.OrgID, id app.KeyID, ends
 		tx.changed("key", string(id), org)
 		_, err = tx.exec(`UPDATE main.`+keyTable(org)+` SET rotated_to = $3, expires_at = $4 WHERE org_id = $1 AND id = $2`,
 			org, id, fresh.ID, millis(endsAt))
-		return err
+		if err != nil || org == "" {
+			return err
+		}
+		return tx.copyKeyQuotas(org, id, fresh.ID)
 	})
 }

@@ -16,6 +16,18 @@ func (s *Store) QuotaOverrides(ctx context.Context, org app.OrgID) (list []app.Q
 	return list, err
 }
 
+// copyKeyQuotas gives a key the quotas that another one has of its own.
+func (t *tx) copyKeyQuotas(org app.OrgID, from, to app.KeyID) error {
+	list, err := rows(t, scanOverride, `SELECT definition FROM quota_override WHERE org_id = $1 AND key_id = $2`, org, from)
+	for _, o := range list {
+		o.Key = to
+		if err = t.putOverride(o); err != nil {
+			break
+		}
+	}
+	return err
+}
+
 func scanOverride(row scanner) (o app.QuotaOverride, err error) { return o, row.Scan(inJSON(&o)) }
 
 // PutQuotaOverride adds the override, or replaces the one of its key, meter
@@ -26,13 +38,17 @@ func (s *Store) PutQuotaOverride(ctx context.Context, o app.QuotaOverride) error
 		if err := t.checkOverride(o); err != nil {
 			return err
 		}
-		t.changed("org", string(o.Org), o.Org)
-		_, err := t.exec(`INSERT INTO main.quota_override (org_id, key_id, meter, period, definition, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (org_id, key_id, meter, period)
-			DO UPDATE SET definition = excluded.definition, updated_at = excluded.updated_at`,
-			o.Org, o.Key, o.Meter, string(o.Period), inJSON(&o), millis(o.UpdatedAt))
-		return err
+		return t.putOverride(o)
 	})
+}
+
+func (t *tx) putOverride(o app.QuotaOverride) error {
+	t.changed("org", string(o.Org), o.Org)
+	_, err := t.exec(`INSERT INTO main.quota_override (org_id, key_id, meter, period, definition, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (org_id, key_id, meter, period)
+		DO UPDATE SET definition = excluded.definition, updated_at = excluded.updated_at`,
+		o.Org, o.Key, o.Meter, string(o.Period), inJSON(&o), millis(o.UpdatedAt))
+	return err
 }
 
 func (t *tx) checkOverride(o app.QuotaOverride) error {

@@ -69,9 +69,9 @@ func (l *Ledger) ChangeReservation(ctx context.Context, org app.OrgID, id string
 			return err
 		}
 		_, err = t.exec(`UPDATE main.quota_reservation SET amount = $3, used = $4, state = $5, estimated = $6, life = $7, heard_at = $8,
-			expires_at = $9, ended_at = $10, event_replica = $11, event_seq = $12, booked = $13 WHERE org_id = $1 AND id = $2`,
+			expires_at = $9, ended_at = $10, event_replica = $11, event_seq = $12, booked = $13, accounts = $14 WHERE org_id = $1 AND id = $2`,
 			org, id, r.Amount, r.Used, string(r.State), r.Estimated, r.Life.Milliseconds(), millis(r.HeardAt),
-			millis(r.ExpiresAt), millis(r.EndedAt), r.Counted.Replica, r.Counted.Seq, r.Booked)
+			millis(r.ExpiresAt), millis(r.EndedAt), r.Counted.Replica, r.Counted.Seq, r.Booked, inJSON(&r.Accounts))
 		return err
 	})
 	if errors.Is(err, errMissing) || errors.Is(err, errShort) {

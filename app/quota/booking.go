@@ -68,22 +68,46 @@ func (l *Line) short(at time.Time, wanted int64, bookings []app.QuotaBooking, lo
 	return unavailable(nil)
 }
 
-// more is what a reservation needs to grow, on the accounts on which it is
-// booked: where the quota is gone, nothing stops it.
+// more is what a reservation needs to grow: the amount on the accounts on which
+// it is booked, and on those that its quotas have meanwhile (such as after a
+// change of the plan's time zone) the whole of it, as it will be charged there.
+// Nothing stops it on an account whose quota is gone.
 func (l *Line) more(r app.Reservation, amount int64) (list []app.QuotaBooking) {
 	if amount == 0 {
 		return nil
 	}
 	for i := range r.Accounts {
-		b := app.QuotaBooking{Account: &r.Accounts[i], Ceiling: app.NoCeiling, Amount: amount}
-		for j := 0; l != nil && j < len(l.slots); j++ {
-			if s := &l.slots[j]; s.account(r.CreatedAt.UnixMilli()) == *b.Account {
-				b.Ceiling = s.ceiling
-			}
-		}
-		list = append(list, b)
+		list = append(list, app.QuotaBooking{Account: &r.Accounts[i], Ceiling: app.NoCeiling, Amount: amount})
 	}
+	for i := 0; l != nil && i < len(l.slots); i++ {
+		s := &l.slots[i]
+		account := s.account(r.CreatedAt.UnixMilli())
+		at := slices.Index(r.Accounts, account)
+		if at < 0 {
+			list = append(list, app.QuotaBooking{Account: &account, Ceiling: s.ceiling, Amount: r.Amount + amount})
+			continue
+		}
+		list[at].Ceiling = s.ceiling
+	}
+	sortBookings(list)
 	return list
+}
+
+// join makes the bookings those of a reservation as it is now, and puts it onto
+// their accounts. It fails where somebody else put it onto others at once.
+func (l *Line) join(r *app.Reservation, amount int64, bookings []app.QuotaBooking) error {
+	fresh := l.more(*r, amount)
+	if !slices.EqualFunc(fresh, bookings, func(a, b app.QuotaBooking) bool { return *a.Account == *b.Account }) {
+		return unavailable(nil)
+	}
+	for i := range fresh {
+		bookings[i].Amount = fresh[i].Amount
+		if !slices.Contains(r.Accounts, *fresh[i].Account) {
+			r.Accounts = append(r.Accounts, *fresh[i].Account)
+		}
+	}
+	slices.SortFunc(r.Accounts, func(a, b app.Account) int { return a.Compare(&b) })
+	return nil
 }
 
 // unbook gives back so much of what the reservation booked.

@@ -241,6 +241,9 @@ func (s *Reservations) Extend(ctx context.Context, actor app.Actor, id string, u
 			if r.Amount+more > MaxReservation {
 				return nil, app.Invalid("more", "makes the reservation larger than %d", int64(MaxReservation))
 			}
+			if err := line.join(r, more, bookings); err != nil {
+				return nil, err
+			}
 			extend(r, used, more, life, s.Now())
 			return bookings, nil
 		})
