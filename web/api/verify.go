@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	aboutVerification = "What the last reading of the whole ledger found. The server reads it as often as `ledger.verify_every` says. " +
+	aboutVerification = "What the last reading of the ledger found. The server reads it as often as `ledger.verify_every` says: what is new since the last one " +
+		"that held, and once in `ledger.verify_all_every` the whole of it. " +
 		"Without a first reading `at` is absent."
 	aboutVerify = "Reads the whole ledger now, and answers when it is through. While one reading runs, others wait for it."
 	aboutAdjust = "Adds a value, which may be negative, to what an organization used of a meter that counts or sums. " +
@@ -19,6 +20,7 @@ const (
 // Verification is what a reading of the whole ledger found.
 type Verification struct {
 	At       time.Time        `json:"at,omitzero" doc:"When it ended; absent before the first"`
+	WholeAt  time.Time        `json:"whole_at,omitzero" doc:"When every block was read last, from the first on; in between, new ones and all sums are"`
 	OK       bool             `json:"ok" doc:"Whether everything holds"`
 	Error    string           `json:"error,omitempty" doc:"Why the ledger could not be read"`
 	Replicas int64            `json:"replicas" doc:"Processes that ever wrote to the ledger"`
@@ -31,6 +33,8 @@ type Verification struct {
 	Events   int64            `json:"events" doc:"Events that the app reported, and reservations that were settled"`
 	Adjusts  int64            `json:"corrections" doc:"Corrections by operators"`
 	Accounts int64            `json:"accounts" doc:"Accounts of quotas that equal what was drawn on them"`
+	Pruned   int64            `json:"pruned" doc:"Accounts of periods long past that were removed, whose sum still equals their draws"`
+	Steps    int64            `json:"steps" doc:"Numbered steps in which blocks were folded"`
 	Held     int64            `json:"held" doc:"Requests whose worst case is not settled yet"`
 	Faulty   int64            `json:"faulty" doc:"Contradictions found"`
 	Faults   []metering.Fault `json:"faults" doc:"The first of them"`
@@ -40,7 +44,8 @@ type Verification struct {
 func verification(p metering.Proof, at time.Time, err error) Verification {
 	v := Verification{At: at, OK: err == nil && !at.IsZero() && p.OK(), Replicas: p.Replicas, Blocks: p.Blocks, Requests: p.Requests,
 		Outcomes: p.Outcomes, Unknown: p.Unknown, Buckets: p.Buckets,
-		Sums: p.Quantities, Events: p.Events, Adjusts: p.Corrected, Accounts: p.Accounts, Held: p.Held, Faulty: p.Faulty, Faults: notNull(p.Faults)}
+		Sums: p.Quantities, Events: p.Events, Adjusts: p.Corrected, Accounts: p.Accounts, Pruned: p.Pruned, Steps: p.Steps,
+		WholeAt: p.WholeAt, Held: p.Held, Faulty: p.Faulty, Faults: notNull(p.Faults)}
 	if err != nil {
 		v.Error = "The ledger could not be read; the log has the cause."
 	}

@@ -21,6 +21,8 @@ var equations = []equation{
 	{"Each outcome belongs to one request", "What ended began once, and ended once.", []string{"outcome", "settle", "intent"}},
 	{"Answered requests were counted", "Answers 2xx, counted on their own, are outcomes in the ledger.", []string{"answer", "tally"}},
 	{"Requests are the sum of the blocks", "The 15-minute buckets of requests are what the blocks add up to.", []string{"bucket"}},
+	{"Each event counts once", "No two blocks count the same event within 35 days.", []string{"event_twice"}},
+	{"Steps have no gap", "Blocks were folded in numbered steps that join: who exports by them misses nothing.", []string{"step"}},
 	{"Meters are the sum of the blocks", "So are usage of every meter, and the different values of unique ones.", []string{"meter", "member", "use", "event", "adjust"}},
 	{"Quotas are charged what was used", "What each account spent and holds is the sum of its draws, and of the usage in its period.", []string{"account", "draw", "spent", "hold", "held", "lease", "quota"}},
 }
@@ -71,7 +73,7 @@ func (s *site) ledgerView(v *visit) ledgerView {
 	view.Holds = p.OK()
 	view.Figures = []ui.Figure{
 		{Label: "Replicas", Value: ui.Count(p.Replicas), Note: "each with its own chain"},
-		{Label: "Blocks", Value: ui.Short(p.Blocks), Note: ui.Bytes(p.Bytes) + " read and checked"},
+		{Label: "Blocks", Value: ui.Short(p.Blocks), Note: blocksNote(v, p)},
 		{Label: "Requests", Value: ui.Short(p.Requests), Note: ui.Count(p.Outcomes) + " outcomes, " + ui.Count(p.Unknown) + " not known"},
 		{Label: "Events", Value: ui.Short(p.Events), Note: ui.Count(p.Corrected) + " corrections beside"},
 		{Label: "Accounts of quotas", Value: ui.Short(p.Accounts), Note: ui.Count(p.Held) + " worst cases still held"},
@@ -84,6 +86,14 @@ func (s *site) ledgerView(v *visit) ledgerView {
 		view.More = "and " + ui.Plural(more, "other") + ". gatehouse usage verify shows the first hundred."
 	}
 	return view
+}
+
+// blocksNote says how much was read, and when all of it.
+func blocksNote(v *visit, p metering.Proof) string {
+	if p.WholeAt.IsZero() || p.Read == p.Blocks {
+		return ui.Bytes(p.Bytes) + " read and checked"
+	}
+	return ui.Bytes(p.Bytes) + ", " + ui.Count(p.Read) + " read now, all on " + p.WholeAt.In(v.zone).Format("2 Jan 15:04")
 }
 
 // equationRows tells of each equation whether it held. When there are more

@@ -170,16 +170,16 @@ func TestTheLedgersPageIsGreenOnlyWhenItHeld(t *testing.T) {
 	s := newStage(t)
 	c := s.visitor()
 	const held, tick = `<span class="badge ok">`, "Proven"
-	if page := c.page(ui.PathLedger); strings.Count(page, held) != 7 || !strings.Contains(page, tick) || strings.Contains(page, "What to do") {
+	if page := c.page(ui.PathLedger); strings.Count(page, held) != 9 || !strings.Contains(page, tick) || strings.Contains(page, "What to do") {
 		t.Errorf("a ledger that held has %d marks", strings.Count(page, held))
 	}
 	s.proofs.broken(s.now())
 	page := c.page(ui.PathLedger)
-	if strings.Count(page, held) != 4 || !strings.Contains(page, "Not proven") || !strings.Contains(page, "What to do") || !strings.Contains(page, "block_damaged") {
+	if strings.Count(page, held) != 6 || !strings.Contains(page, "Not proven") || !strings.Contains(page, "What to do") || !strings.Contains(page, "block_damaged") {
 		t.Errorf("a broken ledger has %d marks", strings.Count(page, held))
 	}
 	for code, equation := range map[string]string{metering.FaultOutcomeUnmatched: "Each outcome", metering.FaultMeterDiffers: "Meters are", metering.FaultAccountDiffers: "Quotas are", metering.FaultAccountOverdrawn: "Quotas are",
-		metering.FaultHeldDiffers: "Quotas are", metering.FaultAnswersDiffer: "Answered requests", "something_else": "Nothing else"} {
+		metering.FaultHeldDiffers: "Quotas are", metering.FaultAnswersDiffer: "Answered requests", metering.FaultEventTwice: "Each event", metering.FaultStepsDiffer: "Steps have", "something_else": "Nothing else"} {
 		s.proofs.proof.Faulty, s.proofs.proof.Faults = 1, []metering.Fault{{Code: code, Text: "x"}}
 		_, after, _ := strings.Cut(c.page(ui.PathLedger), equation)
 		if badge, _, _ := strings.Cut(after, "</tr>"); !strings.Contains(badge, "Broken, 1 fault") {
