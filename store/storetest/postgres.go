@@ -117,7 +117,7 @@ func (s *PostgresServer) initialize(initdb string) error {
 // and waits until it answers.
 func (s *PostgresServer) Start() (err error) {
 	if s.port == "" {
-		if s.port, err = freePort(); err != nil {
+		if s.port, err = FreePort(); err != nil {
 			return err
 		}
 		s.DSN = "postgres://gatehouse@127.0.0.1:" + s.port + "/postgres?sslmode=disable"

@@ -5,6 +5,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,12 +15,13 @@ import (
 	"sort"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 // startTimeout is how long a server may take to answer: a loaded machine is slow.
-const startTimeout = 60 * time.Second
+const startTimeout = 2 * time.Minute
 
 // guard runs the server as its child and ends it when its own standard input
 // ends, which happens however the test's process goes, kill -9 included. The
@@ -96,14 +98,29 @@ func (p *process) await(answers func() error) error {
 	}
 }
 
-// freePort asks the system for a port that nothing uses now.
-func freePort() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// Ports for servers lie below those that systems take for outgoing connections
+// (Linux: from 32768, others: from 49152), so that none of those takes a port
+// while its server is away.
+const (
+	firstPort = 10_100 // browsers refuse 10080
+	ports     = 32_768 - firstPort
+)
+
+// given counts the ports that FreePort has looked at.
+var given atomic.Int64
+
+// FreePort finds a port on loopback that nothing uses now. It stays free for a
+// server that stops and starts again: this process is given it no second time,
+// and others begin elsewhere.
+func FreePort() (string, error) {
+	for range ports {
+		at := (int64(os.Getpid())*211 + given.Add(1)) % ports
+		port := strconv.FormatInt(firstPort+at, 10)
+		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			return port, listener.Close()
+		}
 	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port), nil
+	return "", errors.New("no port is free")
 }
 
 // program finds an installed program on PATH or in the folders.

@@ -31,7 +31,7 @@ func NewRedis(t testing.TB) *RedisServer {
 	if err != nil {
 		missing(t, "Redis", err)
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func NewS3(t testing.TB) *S3Server {
 	if err != nil {
 		missing(t, "versitygw", err)
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
