@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -99,18 +98,7 @@ func newDiskStage(t *testing.T) *diskStage {
 // spawn starts the program on the disk.
 func (s *diskStage) spawn() *process {
 	s.t.Helper()
-	p := &process{t: s.t, cmd: command(s.t, append([]string{"serve"}, s.terminal.args...)...), output: &bytes.Buffer{}, ended: make(chan error, 1)}
-	p.cmd.Stderr = p.output
-	if err := s.disk.Start(p.cmd); err != nil {
-		s.t.Fatal(err)
-	}
-	go func() { p.ended <- p.cmd.Wait() }()
-	s.t.Cleanup(func() {
-		p.cmd.Process.Kill()
-		if s.t.Failed() {
-			s.t.Logf("the process wrote:\n%s", p.output)
-		}
-	})
+	p := serve(s.t, command(s.t, append([]string{"serve"}, s.terminal.args...)...), s.disk.Start)
 	s.await("the process is ready", s.ready)
 	return p
 }
@@ -254,7 +242,7 @@ func (s *diskStage) end(p *process) {
 	s.events.all.Wait()
 	s.stop.Store(true)
 	s.all.Wait()
-	s.await("nothing is reserved any more", func() bool { return s.budget(s.console).Reserved == 0 })
+	s.settled()
 	if err := p.signal(syscall.SIGTERM); err != nil {
 		s.t.Errorf("exit: %v\n%s", err, p.output)
 	}

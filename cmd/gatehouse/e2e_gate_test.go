@@ -131,7 +131,7 @@ func TestTheAppLearnsWhoCalls(t *testing.T) {
 func TestLimitsAnswerWithWhatIsLeft(t *testing.T) {
 	eachGate(t, func(t *testing.T, g *gate) {
 		x := g.terminal
-		if code, _, errs := x.run("plans:\n- slug: tiny\n  name: Tiny\n  rate_limits: [{name: minute, requests: 3, window: 1m}]\n",
+		if code, _, errs := x.run("plans:\n- slug: tiny\n  name: Tiny\n  rate_limits: [{name: hour, requests: 3, window: 1h}]\n",
 			"plan", "apply", "-f", "-"); code != exitOK {
 			t.Fatal(errs)
 		}
@@ -142,8 +142,8 @@ func TestLimitsAnswerWithWhatIsLeft(t *testing.T) {
 				t.Fatalf("request %d: %d %s", i+1, got.status, got.body)
 			}
 			var left int
-			fmt.Sscanf(got.header.Get("RateLimit"), `"minute";r=%d;`, &left) // over Redis, what this replica knows of
-			if left > 2-i || left < 1-i || got.header.Get("RateLimit-Policy") != `"minute";q=3;w=60` {
+			fmt.Sscanf(got.header.Get("RateLimit"), `"hour";r=%d;`, &left) // over Redis, what this replica knows of
+			if left > 2-i || left < 1-i || got.header.Get("RateLimit-Policy") != `"hour";q=3;w=3600` {
 				t.Errorf("request %d: RateLimit %q, policy %q", i+1, got.header.Get("RateLimit"), got.header.Get("RateLimit-Policy"))
 			}
 		}

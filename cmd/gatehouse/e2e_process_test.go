@@ -23,26 +23,56 @@ import (
 type process struct {
 	t      *testing.T
 	cmd    *exec.Cmd
-	output *bytes.Buffer
-	ended  chan error
+	output *output
+	ended  chan error // how it ended; closed after that
+}
+
+// output is what a process writes; tests read it while it runs.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// serve starts the command by start. It ends before the test's folders go.
+func serve(t *testing.T, cmd *exec.Cmd, start func(*exec.Cmd) error) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, output: &output{}, ended: make(chan error, 1)}
+	cmd.Stderr = p.output
+	if err := start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		p.ended <- cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		for range p.ended {
+		}
+		if t.Failed() {
+			t.Logf("the process wrote:\n%s", p.output)
+		}
+	})
+	return p
 }
 
 // spawnServe starts `gatehouse serve` on the gate's installation, after its
 // program inside the test has ended, and waits until it is ready.
 func (g *gate) spawnServe() *process {
 	g.t.Helper()
-	p := &process{t: g.t, cmd: command(g.t, append([]string{"serve"}, g.terminal.args...)...), output: &bytes.Buffer{}, ended: make(chan error, 1)}
-	p.cmd.Stderr = p.output
-	if err := p.cmd.Start(); err != nil {
-		g.t.Fatal(err)
-	}
-	go func() { p.ended <- p.cmd.Wait() }()
-	g.t.Cleanup(func() {
-		p.cmd.Process.Kill()
-		if g.t.Failed() {
-			g.t.Logf("the process wrote:\n%s", p.output)
-		}
-	})
+	p := serve(g.t, command(g.t, append([]string{"serve"}, g.terminal.args...)...), (*exec.Cmd).Start)
 	var last string
 	g.t.Cleanup(func() {
 		if g.t.Failed() {
@@ -243,7 +273,7 @@ func TestBehindARealNginx(t *testing.T) {
 	}
 	g := newGate(t, embedded())
 	g.routes("- {name: app, path_prefix: /, upstream: app}\n- {name: files, path_prefix: /files, upstream: app, scopes: [files:read]}\n")
-	if code, _, errs := g.terminal.run("plans:\n- slug: tiny\n  name: Tiny\n  rate_limits: [{name: minute, requests: 2, window: 1m}]\n",
+	if code, _, errs := g.terminal.run("plans:\n- slug: tiny\n  name: Tiny\n  rate_limits: [{name: hour, requests: 2, window: 1h}]\n",
 		"plan", "apply", "-f", "-"); code != exitOK {
 		t.Fatal(errs)
 	}

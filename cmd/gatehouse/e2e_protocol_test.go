@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/coder/websocket"
@@ -180,7 +179,7 @@ func TestAStoppingGateLetsOpenRequestsFinish(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- g.stop() }()
 	g.await("no new connections", func() bool {
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Second}
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 		got, err := client.Get(g.url + "/x")
 		if err == nil {
 			got.Body.Close()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -159,16 +158,17 @@ func (w testWriter) Write(line []byte) (int, error) {
 // freePort returns a loopback address on which nobody listens.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := storetest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return "127.0.0.1:" + port
 }
 
-// patience bounds every wait; only a failure takes so long.
-const patience = 20 * time.Second
+// patience bounds every wait; only a failure takes so long. On PostgreSQL what
+// a dead process left is settled after 25 seconds (metering.DefaultDeadAfter,
+// DefaultTakeOver) and what that takes, on a machine that is busy.
+const patience = 2 * time.Minute
 
 // await polls until the condition holds.
 func (g *gate) await(what string, holds func() bool) {

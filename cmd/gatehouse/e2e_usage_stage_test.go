@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -160,6 +161,18 @@ func (s *usageStage) think(url string, maxTokens int) (status int, answer []byte
 	return send("POST", url+"/paid/v1/chat/completions", s.ownKey, body, "X-Gatehouse-Org", s.org)
 }
 
+// insist makes a paid call until the gate decides it: a machine that is busy may
+// be slower than the gate has patience.
+func (s *usageStage) insist(url string, maxTokens int) (status int, answer []byte) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		status, answer = s.think(url, maxTokens)
+		if status != 0 && status != http.StatusServiceUnavailable {
+			break
+		}
+	}
+	return status, answer
+}
+
 // account is what the API tells of the organization's budget.
 type account struct {
 	Meter    string `json:"meter"`
@@ -168,23 +181,38 @@ type account struct {
 	Reserved int64  `json:"reserved"`
 }
 
-// budget asks the console at url for the organization's budget.
-func (s *usageStage) budget(url string) (a account) {
+// budget polls the console at url for the organization's budget until it is
+// as it should be. A database that was away, or is slow, gives no answer yet.
+func (s *usageStage) budget(url, what string, holds func(account) bool) (a account) {
 	s.t.Helper()
-	status, raw := send("GET", url+"/v1/orgs/"+s.org+"/quotas", s.ownKey, "")
-	var list struct {
-		Items []account `json:"items"`
-	}
-	if err := json.Unmarshal(raw, &list); status != 200 || err != nil {
-		s.t.Fatalf("quotas: %d %s", status, raw)
-	}
-	for _, found := range list.Items {
-		if found.Meter == "cost" {
-			return found
+	last := "nothing"
+	defer func() {
+		if s.t.Failed() {
+			s.t.Logf("the console said last: %s", last)
 		}
-	}
-	s.t.Fatalf("no budget in %s", raw)
+	}()
+	s.await(what, func() bool {
+		status, raw := send("GET", url+"/v1/orgs/"+s.org+"/quotas", s.ownKey, "")
+		last = fmt.Sprintf("%d %s", status, raw)
+		var list struct {
+			Items []account `json:"items"`
+		}
+		if status != http.StatusOK || json.Unmarshal(raw, &list) != nil {
+			return false
+		}
+		at := slices.IndexFunc(list.Items, func(a account) bool { return a.Meter == "cost" })
+		if at >= 0 {
+			a = list.Items[at]
+		}
+		return at >= 0 && holds(a)
+	})
 	return a
+}
+
+// settled waits until nothing of the budget is reserved.
+func (s *usageStage) settled() {
+	s.t.Helper()
+	s.budget(s.console, "nothing is reserved any more", func(a account) bool { return a.Reserved == 0 })
 }
 
 // meter is what was used of a meter since the stage began.

@@ -55,7 +55,7 @@ func TestTheServiceManagerIsTold(t *testing.T) {
 	defer close(stop)
 	go manager.watch(stop, func() bool { return true })
 	buffer := make([]byte, 64)
-	listener.SetReadDeadline(time.Now().Add(20 * time.Second))
+	listener.SetReadDeadline(time.Now().Add(patience))
 	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
 		if n, err := listener.Read(buffer); err != nil || string(buffer[:n]) != want {
 			t.Fatalf("%q, %v, want %s", buffer[:n], err, want)

@@ -93,7 +93,7 @@ type tab struct {
 func (b *browser) tab(t testing.TB, site string) *tab {
 	ctx, stop := chromedp.NewContext(b.ctx)
 	t.Cleanup(stop)
-	ctx, stop = context.WithTimeout(ctx, 3*time.Minute)
+	ctx, stop = context.WithTimeout(ctx, 10*time.Minute)
 	t.Cleanup(stop)
 	p := &tab{t: t, ctx: ctx, site: site}
 	chromedp.ListenTarget(ctx, p.listen)
@@ -168,11 +168,14 @@ func (p *tab) path() string {
 	return at
 }
 
+// patience bounds every wait; only a failure takes so long.
+const patience = 2 * time.Minute
+
 // until waits for an expression to become true, also over a change of page.
 func (p *tab) until(expression string) {
 	p.t.Helper()
 	var last error
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		var ok bool
 		ctx, stop := context.WithTimeout(p.ctx, 3*time.Second)
 		last = chromedp.Run(ctx, chromedp.Evaluate(expression, &ok), chromedp.Sleep(25*time.Millisecond))
@@ -188,7 +191,7 @@ func (p *tab) until(expression string) {
 func (p *tab) follow(selector string) {
 	p.t.Helper()
 	loaded := make(chan struct{}, 1)
-	ctx, stop := context.WithTimeout(p.ctx, 15*time.Second)
+	ctx, stop := context.WithTimeout(p.ctx, patience)
 	defer stop()
 	chromedp.ListenTarget(ctx, func(event any) {
 		if _, ok := event.(*page.EventLoadEventFired); ok {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -168,7 +169,7 @@ func (p *tab) clicked(selector string) {
 func (p *tab) seen(selector, text string) {
 	p.t.Helper()
 	var last string
-	for range 100 {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		var found string
 		ctx, stop := context.WithTimeout(p.ctx, 2e9)
 		err := chromedp.Run(ctx, chromedp.TextContent(selector, &found, chromedp.ByQuery, chromedp.AtLeast(0)))
