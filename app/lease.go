@@ -20,6 +20,7 @@ type QuotaClaim struct {
 type QuotaLoan struct {
 	Missing bool  // the account is new, and the claim has no opening: nothing was done
 	Granted int64 // what this claim was lent
+	Debt    int64 // of Granted, what covers what the replica had spent beyond its loans
 	Lent    int64 // what the replica was lent of the account in all, less what it gave back
 	Turn    int64 // names the state of the lease, for QuotaReturn
 	Left    int64 // what could still be lent to others

@@ -134,6 +134,7 @@ func (t *tx) grant(replica int64, c app.QuotaClaim, loan *app.QuotaLoan) error {
 		return nil
 	}
 	loan.Granted = loanOf(c, r)
+	loan.Debt = min(loan.Granted, max(0, -r.outstanding))
 	loan.Lent += loan.Granted
 	loan.Turn++
 	loan.Left -= max(0, r.outstanding+loan.Granted) - max(0, r.outstanding)

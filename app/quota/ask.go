@@ -85,7 +85,10 @@ func (l *Line) refused(ms int64, needs []Need) error {
 		}
 		wanted := needed(needs, s.quota.Meter).Amount
 		left := b.left + s.ceiling - b.ceiling // the limit may have changed
-		if max(1, wanted) > b.free+max(0, left) {
+		if !b.recalled {
+			left = max(0, left)
+		}
+		if max(1, wanted) > b.free+left {
 			return s.exhausted(b, wanted, now)
 		}
 	}
@@ -122,6 +125,9 @@ func (e *Engine) await(ctx context.Context, o *org, mine *asking) error {
 // does not end with the one request that happens to lead the batch.
 func (e *Engine) borrow(ctx context.Context, o *org, batch []*asking) error {
 	ctx = context.WithoutCancel(ctx)
+	if err := e.surrender(ctx, o); err != nil {
+		return unavailable(err)
+	}
 	o.mu.Lock()
 	claims, lacking := e.claims(batch)
 	o.mu.Unlock()
@@ -134,18 +140,40 @@ func (e *Engine) borrow(ctx context.Context, o *org, batch []*asking) error {
 	return nil
 }
 
+// surrender gives back what is recalled; the caller holds o.slow. So what other
+// servers or a lower limit leave is known before anything is borrowed.
+func (e *Engine) surrender(ctx context.Context, o *org) error {
+	recalled := func(b *balance) bool { return b.recalled }
+	o.mu.Lock()
+	any := slices.ContainsFunc(o.live, recalled)
+	o.mu.Unlock()
+	if !any {
+		return nil
+	}
+	if err := e.ascertain(ctx, o); err != nil {
+		return err
+	}
+	return e.handBack(ctx, o.spare(recalled, e.o.Now()))
+}
+
 // borrowed takes in what the database says. What it lent in all tells also
 // what became of a loan whose answer was lost. A balance that was forgotten
-// (see spare) and comes back has nothing in hand: what it was ever lent is
+// (see forget) and comes back has nothing in hand: what it was ever lent is
 // spent, or goes with DropEndedLeases.
-func (b *balance) borrowed(loan app.QuotaLoan, ceiling int64, now time.Time) {
-	if !b.opened && b.forgettable(now) {
-		b.lent = loan.Lent - loan.Granted
+func (o *org) borrowed(b *balance, loan app.QuotaLoan, ceiling int64, now time.Time) {
+	if !b.opened && b.returns {
+		b.lent = loan.Lent - loan.Granted + loan.Debt
 	}
 	b.free += loan.Lent - b.lent
 	b.lent, b.turn, b.opened, b.unsure = loan.Lent, loan.Turn, true, false
 	b.left, b.ceiling, b.asked, b.touched = loan.Left, ceiling, now, now
+	if b.recalled = loan.Left < 0; !b.recalled {
+		b.free, b.surplus = b.free+b.surplus, 0
+	}
 	b.state = loan.State
+	if b.free > 0 {
+		o.enlist(b)
+	}
 }
 
 // claims adds up what the batch lacks, by account. The caller holds the
@@ -181,7 +209,11 @@ func (e *Engine) claims(batch []*asking) (claims []app.QuotaClaim, balances []*b
 	}
 	for b, total := range sums {
 		c := total.claim
-		c.Need, c.Want = max(0, c.Need-b.free), max(0, total.all-b.free)
+		free := b.free
+		if b.recalled {
+			free = min(0, free)
+		}
+		c.Need, c.Want = max(0, c.Need-free), max(0, total.all-free)
 		c.Share = int64(sharing * max(1, e.o.Replicas()))
 		if b.opened && c.Need == 0 && c.Want == 0 {
 			continue

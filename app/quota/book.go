@@ -41,7 +41,8 @@ func (e *Engine) Book(o app.Org, plan app.Plan, overrides []app.QuotaOverride) *
 	return b
 }
 
-// recall has what was lent given back soon where the limit is lower now.
+// recall has what was lent given back where the limit is lower now: nothing of
+// it is taken any more.
 func (o *org) recall(b *Book) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -94,7 +95,7 @@ func (s *slot) hard() bool { return s.ceiling != app.NoCeiling }
 // at is the balance of the period that holds the time; the caller holds the
 // organization's lock.
 func (s *slot) at(ms int64) *balance {
-	if s.current == nil || ms < s.start || ms >= s.end && s.end != 0 {
+	if s.current == nil || s.current.gone || ms < s.start || ms >= s.end && s.end != 0 {
 		account := s.account(ms)
 		s.start, s.end, s.current = account.Start, account.End, s.book.org.balance(account)
 	}

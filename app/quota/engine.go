@@ -78,6 +78,9 @@ func New(o Options) *Engine {
 type org struct {
 	mu       sync.Mutex // of all below, and of every balance
 	balances map[balanceKey]*balance
+	live     []*balance    // those that may have something to give back, or to ask for
+	forgot   int64         // the latest end of a period whose balance was forgotten, Unix milliseconds
+	swept    time.Time     // when balances were looked through for old ones
 	slow     chan struct{} // held by who asks the database: its answers are taken in in their order
 	waiting  []*asking     // what others want it to ask for
 }
@@ -94,11 +97,15 @@ type balanceKey struct {
 type balance struct {
 	app.Account
 	free     int64
+	surplus  int64 // was free, and is given back: the limit is lower than when it was lent
 	lent     int64 // as the database said last, less what was given back
 	turn     int64
 	opened   bool      // the account is in the database
 	unsure   bool      // an answer was lost: what was lent has to be asked for
-	recalled bool      // give back at once
+	recalled bool      // more is lent, spent and booked than the limit: give back before anything is taken
+	live     bool      // stands in org.live
+	gone     bool      // was forgotten: the account has another balance, or none
+	returns  bool      // its account may have had a balance before, which was forgotten
 	touched  time.Time // when free was last used
 	left     int64     // what nobody had been lent, when the database was last asked
 	ceiling  int64     // for which left was told
@@ -138,8 +145,17 @@ func (o *org) balance(a app.Account) *balance {
 	k := balanceKey{a.Key, a.Meter, a.Period, a.Start}
 	b := o.balances[k]
 	if b == nil {
-		b = &balance{Account: a}
+		b = &balance{Account: a, returns: a.End != 0 && a.End <= o.forgot}
 		o.balances[k] = b
 	}
 	return b
+}
+
+// enlist notes that the balance may have something to give back, or to ask for;
+// the caller holds o.mu.
+func (o *org) enlist(b *balance) {
+	if !b.live && !b.gone {
+		b.live = true
+		o.live = append(o.live, b)
+	}
 }

@@ -104,7 +104,7 @@ func (l *Line) covered(ms int64, needs []Need) bool {
 	for i := range l.slots {
 		s := &l.slots[i]
 		b := s.at(ms)
-		if !b.opened || s.hard() && b.free < max(1, needed(needs, s.quota.Meter).Amount) {
+		if !b.opened || s.hard() && (b.recalled || b.free < max(1, needed(needs, s.quota.Meter).Amount)) {
 			return false
 		}
 	}
@@ -185,8 +185,10 @@ func (h *Hold) Free() {
 	}
 	h.org.mu.Lock()
 	for i := range h.n {
-		it := h.item(i)
-		it.balance.free -= it.more
+		b := h.item(i).balance
+		if b.free -= h.item(i).more; b.free > 0 && !b.live {
+			h.org.enlist(b)
+		}
 	}
 	h.org.mu.Unlock()
 	h.n = 0

@@ -17,6 +17,10 @@ const (
 	giveBackAtOnce = 50                     // organizations in one transaction
 	idleEvery      = 250 * time.Millisecond // how often that is looked at
 	endedAfter     = 24 * time.Hour         // after a period nothing draws on what was lent in it
+	// forgetAfter is how long after its period, and after it was used last, a
+	// balance stays in memory: what still runs or comes late finds it.
+	forgetAfter = 5 * time.Minute
+	sweepEach   = time.Minute // how often one organization's balances are looked through for such
 )
 
 // Run gives back what is idle and climbs the ladder, until the context ends.
@@ -62,6 +66,9 @@ func (e *Engine) GiveBackIdle(ctx context.Context) error {
 func (e *Engine) giveBack(ctx context.Context, idle func(*balance) bool) error {
 	var batch []parcel
 	for _, o := range e.all() {
+		if !o.busy(e.o.Now()) {
+			continue
+		}
 		select {
 		case o.slow <- struct{}{}:
 		default: // somebody borrows: it is not idle
@@ -108,6 +115,12 @@ func (e *Engine) deliver(ctx context.Context, batch []parcel) error {
 		defer func() { <-p.org.slow }()
 		all = append(all, p.balances...)
 	}
+	return e.handBack(ctx, all)
+}
+
+// handBack gives the list to the database; the caller holds slow of all
+// organizations that it is of.
+func (e *Engine) handBack(ctx context.Context, all []spared) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -128,41 +141,72 @@ func (e *Engine) deliver(ctx context.Context, batch []parcel) error {
 }
 
 // delivered takes in the answer. What is not outstanding until the ledger's
-// next blocks are applied comes back.
+// next blocks are applied comes back, of a recalled balance not to be used.
 func (s spared) delivered(done app.QuotaReturned) {
 	s.org.mu.Lock()
 	defer s.org.mu.Unlock()
+	s.org.enlist(s.balance)
 	if done.Stale {
 		s.balance.unsure = true
 		return
 	}
 	rest := s.amount - done.Amount
-	s.balance.free, s.balance.lent, s.balance.turn = s.balance.free+rest, s.balance.lent+rest, done.Turn
+	if s.balance.recalled {
+		s.balance.surplus += rest
+	} else {
+		s.balance.free += rest
+	}
+	s.balance.lent, s.balance.turn = s.balance.lent+rest, done.Turn
 }
 
-// forgettable reports whether the balance's period is long past.
-func (b *balance) forgettable(now time.Time) bool {
-	return b.End != 0 && now.UnixMilli()-b.End > endedAfter.Milliseconds()
+// busy reports whether the organization has anything to give back, to ask for,
+// or to forget.
+func (o *org) busy(now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.live) > 0 || now.Sub(o.swept) >= sweepEach
 }
 
-// spare takes what is idle out of the balances, and forgets balances of
-// periods long past.
+// spare takes what is idle out of the balances, and now and then forgets those
+// of periods that are past.
 func (o *org) spare(idle func(*balance) bool, now time.Time) (list []spared) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for k, b := range o.balances {
-		if b.forgettable(now) {
-			delete(o.balances, k)
+	o.forget(now)
+	kept := o.live[:0]
+	for _, b := range o.live {
+		b.free, b.surplus = b.free+b.surplus, 0
+		if b.live = !b.gone && (b.unsure || b.free > 0); !b.live {
 			continue
 		}
-		if b.free <= 0 || b.unsure || !idle(b) {
+		if kept = append(kept, b); b.unsure || !idle(b) {
 			continue
 		}
 		list = append(list, spared{balance: b, org: o, amount: b.free, turn: b.turn})
 		b.lent -= b.free
-		b.free, b.recalled = 0, false
+		b.free = 0
 	}
+	clear(o.live[len(kept):])
+	o.live = kept
 	return list
+}
+
+// forget drops balances of periods that ended a while ago and that hold
+// nothing, and whatever ended so long ago that its leases are dropped; the
+// caller holds o.mu.
+func (o *org) forget(now time.Time) {
+	if now.Sub(o.swept) < sweepEach {
+		return
+	}
+	o.swept = now
+	for k, b := range o.balances {
+		ended := time.Duration(now.UnixMilli()-b.End) * time.Millisecond
+		if b.End == 0 || ended < endedAfter && (b.live || ended < forgetAfter || now.Sub(b.touched) < forgetAfter) {
+			continue
+		}
+		b.gone, o.forgot = true, max(o.forgot, b.End)
+		delete(o.balances, k)
+	}
 }
 
 // ascertain asks what was lent of those accounts whose last answer was lost.
@@ -172,7 +216,7 @@ func (e *Engine) ascertain(ctx context.Context, o *org) error {
 		balances []*balance
 	)
 	o.mu.Lock()
-	for _, b := range o.balances {
+	for _, b := range o.live {
 		if b.unsure {
 			claims, balances = append(claims, app.QuotaClaim{Account: &b.Account, Ceiling: b.ceiling}), append(balances, b)
 		}
@@ -195,9 +239,10 @@ func (e *Engine) lend(ctx context.Context, o *org, claims []app.QuotaClaim, bala
 	for i, b := range balances {
 		if err != nil {
 			b.unsure = true // it may have been lent all the same
+			o.enlist(b)
 			continue
 		}
-		b.borrowed(loans[i], claims[i].Ceiling, now)
+		o.borrowed(b, loans[i], claims[i].Ceiling, now)
 	}
 	return err
 }
