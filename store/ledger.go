@@ -21,6 +21,7 @@ var usageMigrationFiles embed.FS
 // that its commits wait for nobody else's; on PostgreSQL the shared database.
 type Ledger struct {
 	db          *Store
+	urgent      *Store    // the same database; PostgreSQL: with a pool of its own, for blocks and signs of life
 	appendBlock *sql.Stmt // SQLite: prepared once; PostgreSQL: nil, pgx keeps it
 	checkpoints *checkpoints
 
@@ -62,14 +63,14 @@ func OpenLedger(ctx context.Context, o Options) (*Ledger, error) {
 func (l *Ledger) connect(ctx context.Context, o Options) (err error) {
 	if IsPostgres(o.DSN) {
 		l.db.dialect = postgresDialect
-		l.db.write, l.db.read, err = openLedgerPostgres(ctx, o.DSN, l.db.log)
-		return err
+		return l.connectPostgres(ctx, o)
 	}
 	path := o.Path
 	if o.DSN != "" {
 		path = o.DSN
 	}
 	l.db.write, l.db.read, err = openLedgerSQLite(ctx, path)
+	l.urgent = l.db
 	return err
 }
 
@@ -94,6 +95,9 @@ func (l *Ledger) Close() error {
 	var err error
 	if l.appendBlock != nil {
 		err = l.appendBlock.Close()
+	}
+	if l.urgent != nil && l.urgent != l.db {
+		err = errors.Join(err, l.urgent.write.Close())
 	}
 	return errors.Join(err, l.db.Close())
 }

@@ -113,7 +113,7 @@ func (l *Ledger) whyNot(ctx context.Context, replica, seq int64, body []byte) er
 		fenced int64
 		there  []byte
 	)
-	err := l.db.write.QueryRowContext(ctx, `SELECT r.fenced_at, b.body FROM usage_replica r
+	err := l.urgent.write.QueryRowContext(ctx, `SELECT r.fenced_at, b.body FROM usage_replica r
 		LEFT JOIN usage_block b ON b.replica = r.id AND b.seq = $2 WHERE r.id = $1`, replica, seq).Scan(&fenced, &there)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -133,7 +133,7 @@ func (l *Ledger) insertBlock(ctx context.Context, replica, seq int64, body []byt
 		l.checkpoints.written()
 		return l.appendBlock.ExecContext(ctx, replica, seq, body)
 	}
-	return l.db.write.ExecContext(ctx, appendBlockText(keyShare), replica, seq, body)
+	return l.urgent.write.ExecContext(ctx, appendBlockText(keyShare), replica, seq, body)
 }
 
 // commitContext bounds a commit on PostgreSQL. On SQLite it cannot be

@@ -49,7 +49,7 @@ func (l *Ledger) Beat(ctx context.Context, replica int64) error {
 		}
 		return nil
 	}
-	result, err := l.db.write.ExecContext(ctx, `UPDATE main.usage_replica SET seen_at = `+postgresClock+` WHERE id = $1 AND fenced_at = 0`, replica)
+	result, err := l.urgent.write.ExecContext(ctx, `UPDATE main.usage_replica SET seen_at = `+postgresClock+` WHERE id = $1 AND fenced_at = 0`, replica)
 	if err != nil {
 		return asAppError(ctx, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"path/filepath"
@@ -12,12 +13,15 @@ import (
 
 const (
 	ledgerReaders = 4 // connections for reports, so that they never hold up a commit
-	ledgerWriters = 4 // PostgreSQL: blocks and buckets of two chains, and leases
 
-	// standingStill ends a transaction of a process that is paused or gone in the
-	// middle of it: it would keep everybody from folding, and itself from being
-	// fenced. Below the time after which it counts as dead.
-	standingStill = "SET idle_in_transaction_session_timeout = '10s'"
+	// On PostgreSQL blocks and signs of life have connections of their own: one
+	// for each chain. At a new hour every organization opens accounts at once, and
+	// a block that waits among them refuses everybody's requests.
+	urgentWriters = 2
+	ledgerWriters = 6 // leases, accounts, buckets, exports
+
+	// defaultStandstill is below the time after which a process counts as dead.
+	defaultStandstill = 10 * time.Second
 
 	checkpointEvery = time.Second
 	// checkpointPages is where the writer itself helps, in pages of 4 KiB: under
@@ -51,29 +55,55 @@ func openLedgerSQLite(ctx context.Context, beside string) (write, read *sql.DB, 
 	return write, read, nil
 }
 
-// openLedgerPostgres opens two pools, and makes commits durable where the
+// connectPostgres opens three pools, and makes commits durable where the
 // server's default would answer before they are.
-func openLedgerPostgres(ctx context.Context, dsn string, log *slog.Logger) (write, read *sql.DB, err error) {
-	if read, err = openPostgres(ctx, dsn); err != nil {
-		return nil, nil, err
+func (l *Ledger) connectPostgres(ctx context.Context, o Options) (err error) {
+	if l.db.read, err = openPostgres(ctx, o.DSN); err != nil {
+		return err
 	}
-	read.SetMaxOpenConns(ledgerReaders)
+	l.db.read.SetMaxOpenConns(ledgerReaders)
+	dsn, err := durably(ctx, l.db.read, o.DSN, l.db.log)
+	if err == nil {
+		l.db.write, err = openWriters(ctx, dsn, o.Standstill, ledgerWriters)
+	}
+	if err != nil {
+		return errors.Join(err, l.db.read.Close())
+	}
+	l.urgent = &Store{dialect: l.db.dialect, read: l.db.read, now: l.db.now, log: l.db.log}
+	if l.urgent.write, err = openWriters(ctx, dsn, o.Standstill, urgentWriters); err != nil {
+		return errors.Join(err, l.db.Close())
+	}
+	return nil
+}
+
+// openWriters opens a pool whose transactions the server ends when their
+// process is paused or gone in the middle of one: it would keep everybody from
+// folding, and itself from being fenced.
+func openWriters(ctx context.Context, dsn string, standstill time.Duration, most int) (*sql.DB, error) {
+	if standstill <= 0 {
+		standstill = defaultStandstill
+	}
+	db, err := openPostgres(ctx, dsn, fmt.Sprintf("SET idle_in_transaction_session_timeout = %d", standstill.Milliseconds()))
+	if err == nil {
+		db.SetMaxOpenConns(most)
+	}
+	return db, err
+}
+
+// durably is the DSN whose commits are on disk when they are answered.
+func durably(ctx context.Context, db *sql.DB, dsn string, log *slog.Logger) (string, error) {
 	var commit, fsync string
-	err = read.QueryRowContext(ctx, `SELECT current_setting('synchronous_commit'), current_setting('fsync')`).Scan(&commit, &fsync)
-	if err == nil && commit == "off" {
-		dsn, err = withParameter(dsn, "synchronous_commit", "on")
+	err := db.QueryRowContext(ctx, `SELECT current_setting('synchronous_commit'), current_setting('fsync')`).Scan(&commit, &fsync)
+	if err != nil {
+		return "", err
 	}
 	if fsync == "off" {
 		log.Warn("PostgreSQL runs with fsync off: a power failure can lose usage that was acknowledged")
 	}
-	if err == nil {
-		write, err = openPostgres(ctx, dsn, standingStill)
+	if commit == "off" {
+		return withParameter(dsn, "synchronous_commit", "on")
 	}
-	if err != nil {
-		return nil, nil, errors.Join(err, read.Close())
-	}
-	write.SetMaxOpenConns(ledgerWriters)
-	return write, read, nil
+	return dsn, nil
 }
 
 func withParameter(dsn, name, value string) (string, error) {

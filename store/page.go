@@ -17,6 +17,7 @@ type listing struct {
 	columns, table string
 	where          []string
 	args           []any
+	longID         int // bytes of the longest id in a cursor; 0: shortID
 }
 
 // and adds a condition; each $ in it stands for the next argument.
@@ -45,7 +46,7 @@ func (l *listing) contains(column, search string) error {
 // place: when it was created, and its id.
 func page[T any](t *tx, l listing, p app.Page, scan func(scanner) (T, error), at func(T) (time.Time, string)) (app.List[T], error) {
 	if p.Cursor != "" {
-		created, id, err := readCursor(p.Cursor)
+		created, id, err := l.readCursor(p.Cursor)
 		if err != nil {
 			return app.List[T]{}, err
 		}
@@ -71,17 +72,17 @@ func writeCursor(created time.Time, id string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(millis(created), 10) + " " + id))
 }
 
-// maxCursorID bounds the id in a cursor: the longest are those of meter events.
-const maxCursorID = 128
+// shortID bounds the ids that Gatehouse itself gives.
+const shortID = 64
 
-func readCursor(cursor string) (created int64, id string, err error) {
+func (l listing) readCursor(cursor string) (created int64, id string, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(cursor)
 	digits, id, ok := strings.Cut(string(raw), " ")
 	if err == nil {
 		created, err = strconv.ParseInt(digits, 10, 64)
 	}
 	printable := !strings.ContainsFunc(id, func(r rune) bool { return r < '!' || r > '~' })
-	if err != nil || !ok || !printable || len(id) > maxCursorID {
+	if err != nil || !ok || !printable || len(id) > max(l.longID, shortID) {
 		return 0, "", app.Invalid("cursor", "must be what an earlier page gave as next")
 	}
 	return created, id, nil

@@ -28,6 +28,10 @@ const (
 // applied. Accounts are locked in one order everywhere.
 func (t *tx) applyDraws(replica int64, draws []app.Draw, now int64) error {
 	draws = sumDraws(draws)
+	now, err := t.changing(now)
+	if err != nil {
+		return err
+	}
 	atOnce := drawsAtOnce
 	if t.dialect.engine == sqliteDialect.engine { // quickest one by one, like buckets
 		atOnce = 1
@@ -69,7 +73,7 @@ func (t *tx) drawAccounts(draws []app.Draw, now int64) error {
 	}
 	_, err := t.exec(`INSERT INTO main.quota_account (`+accountColumns+`) VALUES `+values(len(draws), drawnWidth)+`
 		ON CONFLICT (`+accountKey+`) DO UPDATE SET spent = `+boundedSum("quota_account", "spent")+`,
-			held = `+boundedSum("quota_account", "held")+`, updated_at = excluded.updated_at`, args...)
+			held = `+boundedSum("quota_account", "held")+`, updated_at = `+laterChange("excluded.updated_at"), args...)
 	return err
 }
 
@@ -91,6 +95,21 @@ func boundedSum(table, column string) string {
 	old, more := table+`.`+column, `excluded.`+column
 	return `CASE WHEN ` + more + ` > 0 AND ` + old + ` > ` + most + ` - ` + more + ` THEN ` + most +
 		` WHEN ` + more + ` < 0 AND ` + old + ` < -` + most + ` - ` + more + ` THEN -` + most + ` ELSE ` + old + ` + ` + more + ` END`
+}
+
+// changing is when an account that is about to change has changed: by the
+// database's clock, so that who looks for changes misses none of a process
+// whose own clock is slow. On SQLite one process alone changes them, at now.
+func (t *tx) changing(now int64) (int64, error) {
+	if t.dialect.engine != postgresDialect.engine {
+		return now, nil
+	}
+	return now, t.row(`SELECT ` + postgresClock).Scan(&now)
+}
+
+// laterChange never goes back: a clock may.
+func laterChange(now string) string {
+	return `CASE WHEN quota_account.updated_at > ` + now + ` THEN quota_account.updated_at ELSE ` + now + ` END`
 }
 
 // accountArgs appends what names the account.

@@ -46,3 +46,40 @@ func TestDrawsAddUpWhateverTheirOrder(t *testing.T) {
 		}
 	})
 }
+
+// TestAChangeIsSeenWhateverTheClock folds with a clock that is an hour slow,
+// and one that went back.
+func TestAChangeIsSeenWhateverTheClock(t *testing.T) {
+	eachLedger(t, func(t *testing.T, l *Ledger, again Options) {
+		account := &app.Account{Org: "org_1", Meter: "tokens", Period: app.PeriodLifetime}
+		changed := func() int64 {
+			t.Helper()
+			list, err := l.AccountsUpdated(t.Context(), 0, 10)
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%+v, %v", list, err)
+			}
+			return list[0].UpdatedAt.UnixMilli()
+		}
+		fold := func(l *Ledger) int64 {
+			t.Helper()
+			r := openReplica(t, l)
+			u := app.UsageApply{To: app.LedgerLink{Replica: r.ID, Seq: 1}, Answered: -1, Draws: []app.Draw{{Account: account, Spent: 1}}}
+			if ok, err := l.ApplyUsage(t.Context(), u); err != nil || !ok {
+				t.Fatal(ok, err)
+			}
+			return changed()
+		}
+		again.Now = func() time.Time { return time.Now().Add(-time.Hour) }
+		slow := openLedger(t, again)
+		first := fold(l)
+		if second := fold(slow); second < first {
+			t.Errorf("it changed at %d, then at %d", first, second)
+		}
+		if _, err := l.db.write.ExecContext(t.Context(), `DELETE FROM main.quota_account`); err != nil {
+			t.Fatal(err)
+		}
+		if third := fold(slow); l.onPostgres() && third < first {
+			t.Errorf("of the database's clock it changed at %d, which was before %d", third, first)
+		}
+	})
+}

@@ -48,6 +48,9 @@ func TestOnlyAccountsThatNobodyNeedsArePruned(t *testing.T) {
 			t.Fatal(err)
 		}
 		apply(t, l, 8, app.Draw{Account: drawn("lent", app.PeriodHour, 300*day), Spent: 1})
+		if _, err := l.db.write.ExecContext(t.Context(), `UPDATE quota_account SET updated_at = 1`); err != nil { // by the database's clock it was now
+			t.Fatal(err)
+		}
 		for text, arg := range map[string]int64{`UPDATE quota_account SET booked = $1 WHERE meter = 'booked'`: 3,
 			`UPDATE quota_account SET updated_at = $1 WHERE meter = 'fresh'`:                time.Now().UnixMilli(),
 			`UPDATE quota_account SET spent = spent + $1, opening = $1 WHERE meter = 'day'`: 100} {

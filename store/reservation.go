@@ -109,10 +109,14 @@ func (t *tx) book(list []app.QuotaBooking, now time.Time) ([]app.QuotaLoan, erro
 	case short:
 		return loans, errShort
 	}
+	at, err := t.changing(now.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
 	for _, b := range list {
-		_, err := t.exec(`UPDATE main.quota_account SET booked = booked + $6, updated_at = $7
+		_, err := t.exec(`UPDATE main.quota_account SET booked = booked + $6, updated_at = `+laterChange(`$7`)+`
 			WHERE org_id = $1 AND key_id = $2 AND meter = $3 AND period = $4 AND start_at = $5`,
-			append(accountArgs(nil, b.Account), b.Amount, now.UnixMilli())...)
+			append(accountArgs(nil, b.Account), b.Amount, at)...)
 		if err != nil {
 			return nil, err
 		}

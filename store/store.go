@@ -40,6 +40,9 @@ type Options struct {
 	Log  *slog.Logger     // default: discards
 
 	EventIndex EventIndexOptions // of a ledger on SQLite
+	// Standstill is after how long PostgreSQL ends a ledger's transaction that
+	// stands still; default: 10 seconds.
+	Standstill time.Duration
 }
 
 // Store is an open database with the newest schema. It is safe for use by

@@ -55,7 +55,7 @@ func (l *Ledger) appendClaimed(ctx context.Context, replica, seq int64, body []b
 	// In one order everywhere, so that two replicas cannot wait for each other.
 	claims = slices.SortedFunc(slices.Values(claims), func(a, b app.EventMark) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	there := false
-	err = l.db.system(ctx, ledgerReason, func(t *tx) error {
+	err = l.urgent.system(ctx, ledgerReason, func(t *tx) error {
 		n, err := t.exec(appendBlockText(keyShare), replica, seq, body)
 		if err != nil {
 			return err

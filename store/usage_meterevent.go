@@ -11,7 +11,10 @@ import (
 
 const meterEventColumns = `identifier, org_id, meter, event_name, value, at, state, attempts, round, next_at, unsure_at, reason, updated_at`
 
-const meterEventWidth = 13 // columns of an event
+const (
+	meterEventWidth = 13  // columns of an event
+	longIdentifier  = 128 // bytes of the longest identifier, and more
+)
 
 func scanMeterEvent(row scanner) (e app.MeterEvent, err error) {
 	var at, next, unsure, updated int64
@@ -134,7 +137,7 @@ func (l *Ledger) MeterEvents(ctx context.Context, states []app.MeterEventState, 
 // MeterEventPage lists events of a state, the newest change first: those of one
 // organization, or of all ("").
 func (l *Ledger) MeterEventPage(ctx context.Context, state app.MeterEventState, org app.OrgID, p app.Page) (list app.List[app.MeterEvent], err error) {
-	q := listing{columns: meterEventColumns,
+	q := listing{columns: meterEventColumns, longID: longIdentifier,
 		table: `(SELECT ` + meterEventColumns + `, updated_at AS created_at, identifier AS id FROM meter_event) AS e`}
 	q.and(`state = $`, string(state))
 	if org != "" {

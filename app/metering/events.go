@@ -19,6 +19,7 @@ const (
 	maxEventsBlock   = 2_000 // events after which a block is full; one call is never split
 	forgetEvery      = time.Hour
 	forgetAtOnce     = 5_000
+	eventMemory      = app.EventLife + app.EventFuture // how long the id of an event that was received is known
 )
 
 // EventStore keeps blocks of events, and which events they count.
@@ -44,10 +45,11 @@ type EventsOptions struct {
 	Store EventStore
 	Node  string // host and process, for people
 	// Draws appends what an event's quantity changes of quotas' accounts; nil:
-	// nothing.
-	Draws func(ctx context.Context, org app.OrgID, key app.KeyID, meter string, at time.Time, amount int64, dst []app.Draw) []app.Draw
-	Now   func() time.Time // default: time.Now
-	Log   *slog.Logger     // default: discards
+	// nothing. When it fails, none of the call's events is counted.
+	Draws    func(ctx context.Context, org app.OrgID, key app.KeyID, meter string, at time.Time, amount int64, dst []app.Draw) ([]app.Draw, error)
+	Patience time.Duration    // how long a call waits for its block; default: DefaultPatience
+	Now      func() time.Time // default: time.Now
+	Log      *slog.Logger     // default: discards
 }
 
 // Events counts what the operator's app reports, each event once however often
@@ -80,7 +82,7 @@ type eventBatch struct {
 // processes left are ended first, so that nobody counts beside it who does not
 // know what it knows.
 func OpenEvents(ctx context.Context, o EventsOptions) (*Events, error) {
-	chain, err := newLedger(ctx, Options{Store: o.Store, Node: o.Node + app.LedgerEventsSuffix, Now: o.Now, Log: o.Log}.withDefaults())
+	chain, err := newLedger(ctx, Options{Store: o.Store, Node: o.Node + app.LedgerEventsSuffix, Patience: o.Patience, Now: o.Now, Log: o.Log}.withDefaults())
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +104,7 @@ func (e *Events) recall(ctx context.Context) error {
 		e.o.Log.Error("chains of other runs are not ended", "err", err) // a fence suffices to go on
 	}
 	var b Block
-	return e.store.RecallEvents(ctx, e.chain.replica.ID, e.o.Now().Add(-app.EventLife),
+	return e.store.RecallEvents(ctx, e.chain.replica.ID, e.o.Now().Add(-eventMemory),
 		func(replica, seq int64, body []byte) (received time.Time, marks []app.EventMark, err error) {
 			if err := b.read(replica, seq, body); err != nil {
 				// What it counts is lost, as its usage is; Check says so too.
@@ -116,10 +118,13 @@ func (e *Events) recall(ctx context.Context) error {
 
 // Record counts events and returns what became of each, in their order, when
 // that is durable. It fails as a whole, and nothing may be said of any event,
-// with ledger_unavailable when the ledger cannot write (send them again:
-// nothing is counted twice) and with cancelled when the context ended before.
+// with ledger_unavailable when the ledger cannot write or quotas cannot be read
+// (send them again: nothing is counted twice) and with cancelled when the context ended before.
 func (e *Events) Record(ctx context.Context, list []app.Event) ([]app.EventResult, error) {
-	b := e.batch(ctx, list)
+	b, err := e.batch(ctx, list)
+	if err != nil {
+		return nil, err
+	}
 	if len(b.events) == 0 {
 		return b.result, nil
 	}
@@ -148,19 +153,23 @@ func (e *Events) await(ctx context.Context, b *eventBatch) error {
 
 // batch is what may be counted of the events, with what its caller can work out
 // of each rather than the one goroutine that writes.
-func (e *Events) batch(ctx context.Context, list []app.Event) *eventBatch {
+func (e *Events) batch(ctx context.Context, list []app.Event) (b *eventBatch, err error) {
 	n, now := len(list), e.o.Now()
-	b := &eventBatch{events: make([]app.Event, 0, n), ids: make([][16]byte, 0, n), draws: make([][]app.Draw, 0, n), at: make([]int, 0, n),
+	b = &eventBatch{events: make([]app.Event, 0, n), ids: make([][16]byte, 0, n), draws: make([][]app.Draw, 0, n), at: make([]int, 0, n),
 		result: make([]app.EventResult, n), done: make(chan struct{})}
 	for i, ev := range list {
 		ev.Source, ev.ID, ev.Type = clean(ev.Source), clean(ev.ID), clean(ev.Type)
 		if b.result[i] = judge(&ev, now); b.result[i].Verdict == "" {
 			b.events, b.at = append(b.events, ev), append(b.at, i)
 			b.ids = append(b.ids, app.EventID16(ev.Org, ev.Source, ev.ID))
-			b.draws = append(b.draws, e.draws(ctx, &ev))
+			draws, err := e.draws(ctx, &ev)
+			if err != nil {
+				return nil, err
+			}
+			b.draws = append(b.draws, draws)
 		}
 	}
-	return b
+	return b, nil
 }
 
 // judge rejects what cannot be counted; an event that may be has no verdict.
@@ -180,16 +189,27 @@ func judge(ev *app.Event, now time.Time) app.EventResult {
 	return app.EventResult{}
 }
 
-func (e *Events) draws(ctx context.Context, ev *app.Event) (draws []app.Draw) {
+// draws is what the event changes of quotas. One whose quotas cannot be read is
+// not counted: they would never learn of it.
+func (e *Events) draws(ctx context.Context, ev *app.Event) (draws []app.Draw, err error) {
 	if e.o.Draws == nil {
-		return nil
+		return nil, nil
 	}
 	for i := range ev.Uses {
-		if u := &ev.Uses[i]; !u.Unique {
-			draws = e.o.Draws(ctx, ev.Org, ev.Key, u.Meter, ev.Time, u.Value, draws)
+		u := &ev.Uses[i]
+		if u.Unique {
+			continue
+		}
+		draws, err = e.o.Draws(ctx, ev.Org, ev.Key, u.Meter, ev.Time, u.Value, draws)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return nil, cancelled(ctx)
+		default:
+			return nil, unavailable(err)
 		}
 	}
-	return draws
+	return draws, nil
 }
 
 func (e *Events) enqueue(b *eventBatch) error {

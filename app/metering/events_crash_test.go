@@ -44,7 +44,7 @@ func TestReportingVictim(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := metering.OpenEvents(t.Context(), metering.EventsOptions{Store: s, Node: "victim"})
+	e, err := metering.OpenEvents(t.Context(), metering.EventsOptions{Store: s, Node: "victim", Patience: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 func openEvents(t testing.TB, s *store.Ledger) *metering.Events {
 	t.Helper()
-	e, err := metering.OpenEvents(t.Context(), metering.EventsOptions{Store: s, Node: "here"})
+	e, err := metering.OpenEvents(t.Context(), metering.EventsOptions{Store: s, Node: "here", Patience: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,6 @@ package metering
 
 import (
 	"time"
-
-	"gatehouse/app"
 )
 
 // take takes the batches of the next block.
@@ -40,10 +38,11 @@ func (e *Events) write() {
 	}
 }
 
-// forget drops ids which nobody can repeat any more.
+// forget drops ids which nobody can repeat any more: an event is too old by its
+// own time, which may lie after the time when it was received.
 func (e *Events) forget() {
 	for {
-		n, err := e.store.ForgetEvents(e.chain.ctx, e.o.Now().Add(-app.EventLife), forgetAtOnce)
+		n, err := e.store.ForgetEvents(e.chain.ctx, e.o.Now().Add(-eventMemory), forgetAtOnce)
 		if err != nil && e.chain.ctx.Err() == nil {
 			e.o.Log.Warn("ids of old events not forgotten", "err", err)
 		}

@@ -37,7 +37,7 @@ func TestMoreForARequestThatRuns(t *testing.T) {
 		duration := november
 		duration.Meter = app.MeterDuration
 		wantRows(t, s, duration, "23T12:00 map[] 7000\n") // the buckets do not hold it yet
-		execute(t, rawDatabase(t, o), `UPDATE usage_replica SET seen_at = seen_at - 60000 WHERE id = $1`, paused.Replica())
+		execute(t, rawDatabase(t, o), `UPDATE usage_replica SET seen_at = seen_at - 7200000 WHERE id = $1`, paused.Replica())
 		closeMeter(t, openMeter(t, metering.Options{Store: s}))
 		wantRows(t, s, duration, "23T12:00 map[] 32000 (2 estimated)\n")
 		if got := accounts(t, s); got != "org_1 duration month: 32000 spent, 0 held\n" {

@@ -51,6 +51,9 @@ func openLedger(t testing.TB, o store.Options) *store.Ledger {
 // openMeter opens a ledger that the test may leave open.
 func openMeter(t testing.TB, o metering.Options) *metering.Ledger {
 	t.Helper()
+	if o.Patience == 0 {
+		o.Patience = time.Minute // a commit of a busy machine takes its time
+	}
 	l, err := metering.Open(t.Context(), o)
 	if err != nil {
 		t.Fatalf("open the meter: %v", err)

@@ -34,6 +34,7 @@ type PulseStore interface {
 type pulse struct {
 	born  time.Time
 	last  atomic.Int64 // the start of the last beat that arrived, since born
+	since atomic.Int64 // the start of the first one of those without a failure between, since born
 	fresh time.Duration
 	gone  atomic.Bool
 }
@@ -47,6 +48,13 @@ func newPulse(deadAfter time.Duration) *pulse {
 
 func (p *pulse) alive() bool {
 	return !p.gone.Load() && time.Since(p.born)-time.Duration(p.last.Load()) < p.fresh
+}
+
+// steady reports whether beats have arrived for so long without a failure that
+// everybody who lives had time for one. After an outage of the store all are
+// silent, and some come back before others: nobody may be taken for dead then.
+func (p *pulse) steady() bool {
+	return time.Duration(p.last.Load()-p.since.Load()) >= p.fresh
 }
 
 // run beats until the context ends, or the replica is fenced.
@@ -64,6 +72,9 @@ func (p *pulse) run(ctx context.Context, store PulseStore, replica int64, fenced
 		err := store.Beat(ctx, replica)
 		switch {
 		case err == nil:
+			if failing {
+				p.since.Store(int64(started))
+			}
 			p.last.Store(int64(started))
 		case isFenced(err):
 			fenced(err)

@@ -16,8 +16,8 @@ import (
 var errDisk = errors.New("no space left on device")
 
 // impatient is short enough for a test to wait for, and long enough for a
-// commit on a loaded machine.
-const impatient = time.Second
+// commit on a loaded machine. Tests that wait for it do so side by side.
+const impatient = 5 * time.Second
 
 func wantUnavailable(t *testing.T, err error) {
 	t.Helper()
@@ -68,6 +68,7 @@ func TestAShortFailureIsNotNoticed(t *testing.T) {
 }
 
 func TestNothingIsAcknowledgedWithoutACommit(t *testing.T) {
+	t.Parallel()
 	eachEngine(t, func(t *testing.T, o store.Options) {
 		s := &faulty{Ledger: openLedger(t, o)}
 		l := openMeter(t, metering.Options{Store: s, Patience: impatient})
@@ -108,6 +109,7 @@ func TestNothingIsAcknowledgedWithoutACommit(t *testing.T) {
 }
 
 func TestACommitThatHangsRefuses(t *testing.T) {
+	t.Parallel()
 	s := &faulty{Ledger: openLedger(t, sqliteOptions(t))}
 	l := openMeter(t, metering.Options{Store: s, Patience: impatient})
 	release, entered := make(chan struct{}), make(chan struct{}, 10)
@@ -213,6 +215,7 @@ func TestAWaiterThatLeavesIsStillCounted(t *testing.T) {
 }
 
 func TestRelaxedAnswersBeforeItCommits(t *testing.T) {
+	t.Parallel()
 	s := &faulty{Ledger: openLedger(t, sqliteOptions(t))}
 	l := openMeter(t, metering.Options{Store: s, Sync: app.LedgerSyncRelaxed, Patience: impatient, MaxPending: 3})
 	release, entered := make(chan struct{}), make(chan struct{}, 10)
@@ -239,6 +242,7 @@ func TestRelaxedAnswersBeforeItCommits(t *testing.T) {
 }
 
 func TestCloseSaysWhatItCouldNotWrite(t *testing.T) {
+	t.Parallel()
 	s := &faulty{Ledger: openLedger(t, sqliteOptions(t))}
 	l := openMeter(t, metering.Options{Store: s, Patience: impatient})
 	s.onAppend(func(func() error) error { return errDisk })

@@ -174,16 +174,16 @@ func requestsTail(t *testing.T) tail {
 func eventsTail(t *testing.T) tail {
 	account := monthly("org_1")
 	account.Meter = "pages"
-	draws := func(_ context.Context, _ app.OrgID, _ app.KeyID, meter string, _ time.Time, amount int64, dst []app.Draw) []app.Draw {
+	draws := func(_ context.Context, _ app.OrgID, _ app.KeyID, meter string, _ time.Time, amount int64, dst []app.Draw) ([]app.Draw, error) {
 		if meter == account.Meter {
 			dst = append(dst, app.Draw{Account: account, Spent: amount})
 		}
-		return dst
+		return dst, nil
 	}
 	first := []app.Event{reported("org_1", 1), reported("org_1", 2), reported("org_1", 3)}
 	last := []app.Event{reported("org_1", 4), reported("org_1", 5)}
 	open := func(t *testing.T, s *tailStore) *metering.Events {
-		e, err := metering.OpenEvents(t.Context(), metering.EventsOptions{Store: s, Node: "here", Draws: draws})
+		e, err := metering.OpenEvents(t.Context(), metering.EventsOptions{Store: s, Node: "here", Draws: draws, Patience: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}

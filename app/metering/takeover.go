@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"gatehouse/app"
 )
@@ -44,9 +45,25 @@ func (l *Ledger) inherit(ctx context.Context, starting bool, due func(app.Ledger
 	l.stats.inherited(err)
 }
 
+// startSilence is how long a replica must have been silent for a process that
+// starts: it cannot know whether the database was away, and for whom. What died
+// less long ago is taken over by a later look.
+const startSilence = time.Hour
+
+// silence is after how long a silent replica is dead.
+func (l *Ledger) silence(starting bool) time.Duration {
+	if starting {
+		return max(startSilence, l.o.DeadAfter)
+	}
+	return l.o.DeadAfter
+}
+
 // buryAll takes over every dead replica.
 func (l *Ledger) buryAll(ctx context.Context, starting bool) error {
-	dead, err := l.o.Store.Dead(ctx, l.o.DeadAfter, starting)
+	if !starting && !l.pulse.steady() {
+		return nil
+	}
+	dead, err := l.o.Store.Dead(ctx, l.silence(starting), starting)
 	for _, r := range dead {
 		if r.ID == l.replica.ID {
 			continue
@@ -63,7 +80,7 @@ func (l *Ledger) buryAll(ctx context.Context, starting bool) error {
 // lent. Any number of processes may do so at once, and each step again: they
 // write the same bytes.
 func (l *Ledger) bury(ctx context.Context, id int64, starting bool) error {
-	fenced, err := l.o.Store.Fence(ctx, id, l.o.DeadAfter, starting)
+	fenced, err := l.o.Store.Fence(ctx, id, l.silence(starting), starting)
 	if err != nil || !fenced {
 		return err
 	}

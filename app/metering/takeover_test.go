@@ -61,7 +61,7 @@ func (a *abandoned) Bury(ctx context.Context, id int64) error {
 }
 
 // leaveOpen starts a run that leaves two requests of three without outcome,
-// and makes it look silent for a minute.
+// and makes it look silent for two hours.
 func leaveOpen(t *testing.T, o store.Options) (paused *metering.Ledger, open metering.Ticket) {
 	t.Helper()
 	paused = openMeter(t, metering.Options{Store: &abandoned{Ledger: openLedger(t, o), steps: -1}})
@@ -80,7 +80,7 @@ func leaveOpen(t *testing.T, o store.Options) (paused *metering.Ledger, open met
 	if err := receipt.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, rawDatabase(t, o), `UPDATE usage_replica SET seen_at = seen_at - 60000 WHERE id = $1`, paused.Replica())
+	execute(t, rawDatabase(t, o), `UPDATE usage_replica SET seen_at = seen_at - 7200000 WHERE id = $1`, paused.Replica())
 	return paused, tickets[0]
 }
 
@@ -185,7 +185,7 @@ func TestAnEndWithOpenRequestsIsLeftToTheNext(t *testing.T) {
 			t.Fatal(err)
 		}
 		closeMeter(t, first)
-		execute(t, rawDatabase(t, o), `UPDATE usage_replica SET seen_at = seen_at - 60000`)
+		execute(t, rawDatabase(t, o), `UPDATE usage_replica SET seen_at = seen_at - 7200000`)
 		s := openLedger(t, o)
 		if proof := mustHold(t, s); proof.Held != 1 {
 			t.Errorf("proof %+v", proof)

@@ -2,6 +2,7 @@ package quota
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"gatehouse/app"
@@ -9,21 +10,22 @@ import (
 
 // EventDraws appends the draws of an event's quantity, which happened already:
 // no lease covers them, and no limit stops them. An organization that is not
-// found has no quotas.
-func (e *Engine) EventDraws(ctx context.Context, id app.OrgID, key app.KeyID, meter string, at time.Time, amount int64, dst []app.Draw) []app.Draw {
+// found has no quotas. It fails when quotas cannot be read: the event must not
+// be counted, for nothing would ever be held against them.
+func (e *Engine) EventDraws(ctx context.Context, id app.OrgID, key app.KeyID, meter string, at time.Time, amount int64, dst []app.Draw) ([]app.Draw, error) {
 	if e.o.Books == nil || amount == 0 {
-		return dst
+		return dst, nil
 	}
 	book, err := e.o.Books(ctx, id)
+	if app.IsKind(err, app.KindNotFound) {
+		return dst, nil
+	}
 	if err != nil {
-		if !app.IsKind(err, app.KindNotFound) {
-			e.o.Log.Error("an event is not held against quotas, which cannot be read", "org", id, "meter", meter, "err", err)
-		}
-		return dst
+		return dst, fmt.Errorf("read the quotas of %s: %w", id, err)
 	}
 	line := book.Line(key, meter)
 	if line == nil {
-		return dst
+		return dst, nil
 	}
 	balances, err := e.open(ctx, line, at.UnixMilli())
 	if err != nil { // the account is opened later, by whoever asks next
@@ -32,7 +34,7 @@ func (e *Engine) EventDraws(ctx context.Context, id app.OrgID, key app.KeyID, me
 	for _, b := range balances {
 		dst = append(dst, app.Draw{Account: &b.Account, Spent: amount})
 	}
-	return dst
+	return dst, nil
 }
 
 // open finds the line's balances at the time, and opens accounts that are new.

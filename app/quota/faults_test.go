@@ -215,7 +215,7 @@ func correct(t *testing.T, n *node, events *lane, c *clock, meter string, value 
 	before := spent()
 	adjuster := metering.Adjuster{Ledger: events.Events, Meters: anyMeter{},
 		Draws: func(ctx context.Context, org app.OrgID, key app.KeyID, meter string, at time.Time, amount int64) ([]app.Draw, error) {
-			return n.engine.EventDraws(ctx, org, key, meter, at, amount, nil), nil
+			return n.engine.EventDraws(ctx, org, key, meter, at, amount, nil)
 		}}
 	err := adjuster.Adjust(t.Context(), app.Actor{Kind: app.ActorSystem}, app.Adjustment{Org: acme, Meter: meter, At: c.now(), Value: value, Reason: "agreed"})
 	if err != nil {

@@ -57,7 +57,10 @@ func (c *climbing) use(t *testing.T, amount, held int64) {
 		before = a[0].Spent
 	}
 	now := c.clock.now()
-	draws := c.engine.EventDraws(t.Context(), acme, "", "tokens", now, amount, nil)
+	draws, err := c.engine.EventDraws(t.Context(), acme, "", "tokens", now, amount, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	draws[0].Held = held
 	ticket := c.ledger.Begin(app.Intent{At: now, Org: acme, Route: "r", Weight: 1, Draws: draws})
 	if err := ticket.Wait(t.Context()); err != nil {
@@ -127,13 +130,13 @@ func TestAThresholdIsToldOnceAmongReplicas(t *testing.T) {
 func TestEventsCountInThePeriodOfTheirTime(t *testing.T) {
 	c := ladderOf(t, sqlite(t), monthly("tokens", 10))
 	at := time.Date(2026, 9, 30, 23, 59, 0, 0, time.UTC)
-	draws := c.engine.EventDraws(t.Context(), acme, "key_1", "tokens", at, 7, nil)
-	if len(draws) != 1 || draws[0].Spent != 7 || draws[0].Held != 0 ||
+	draws, err := c.engine.EventDraws(t.Context(), acme, "key_1", "tokens", at, 7, nil)
+	if err != nil || len(draws) != 1 || draws[0].Spent != 7 || draws[0].Held != 0 ||
 		draws[0].Account.Start != time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC).UnixMilli() {
-		t.Errorf("%+v", draws)
+		t.Errorf("%+v, %v", draws, err)
 	}
-	if more := c.engine.EventDraws(t.Context(), acme, "", "documents", at, 7, nil); len(more) != 0 {
-		t.Errorf("of a meter without quota: %+v", more)
+	if more, err := c.engine.EventDraws(t.Context(), acme, "", "documents", at, 7, nil); err != nil || len(more) != 0 {
+		t.Errorf("of a meter without quota: %+v, %v", more, err)
 	}
 }
 
@@ -271,7 +274,10 @@ func TestASmallerPlanSuspendsNobody(t *testing.T) {
 func TestAPeriodLongPastTellsNobody(t *testing.T) {
 	c := ladderOf(t, sqlite(t), app.Quota{Meter: "tokens", Limit: 10, Period: app.PeriodMonth, Mode: app.QuotaSoft})
 	then := c.clock.now().AddDate(0, -2, 0)
-	draws := c.engine.EventDraws(t.Context(), acme, "", "tokens", then, 30, nil)
+	draws, err := c.engine.EventDraws(t.Context(), acme, "", "tokens", then, 30, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ticket := c.ledger.Begin(app.Intent{At: then, Org: acme, Route: "r", Weight: 1, Draws: draws})
 	if err := ticket.Wait(t.Context()); err != nil {
 		t.Fatal(err)

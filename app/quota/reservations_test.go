@@ -39,7 +39,7 @@ func (l *lane) Record(ctx context.Context, list []app.Event) ([]app.EventResult,
 
 func openLane(t *testing.T, n *node, c *clock) *lane {
 	t.Helper()
-	events, err := metering.OpenEvents(t.Context(), metering.EventsOptions{Store: n.store, Draws: n.engine.EventDraws, Now: c.now})
+	events, err := metering.OpenEvents(t.Context(), metering.EventsOptions{Store: n.store, Draws: n.engine.EventDraws, Patience: time.Minute, Now: c.now})
 	if err != nil {
 		t.Fatalf("open the lane of events: %v", err)
 	}

@@ -62,7 +62,7 @@ type node struct {
 func run(t testing.TB, o store.Options, change func(*quota.Options)) *node {
 	t.Helper()
 	n := &node{store: openStore(t, o)}
-	ledger, err := metering.Open(t.Context(), metering.Options{Store: n.store, TakeOver: time.Hour})
+	ledger, err := metering.Open(t.Context(), metering.Options{Store: n.store, TakeOver: time.Hour, Patience: time.Minute})
 	if err != nil {
 		t.Fatalf("open the meter: %v", err)
 	}

@@ -120,6 +120,6 @@ func (c *cli) writeCorrection(call call, correction app.Adjustment) error {
 // drawsOf holds corrections against quotas, as events are.
 func drawsOf(engine *quota.Engine) func(context.Context, app.OrgID, app.KeyID, string, time.Time, int64) ([]app.Draw, error) {
 	return func(ctx context.Context, org app.OrgID, key app.KeyID, meter string, at time.Time, amount int64) ([]app.Draw, error) {
-		return engine.EventDraws(ctx, org, key, meter, at, amount, nil), nil
+		return engine.EventDraws(ctx, org, key, meter, at, amount, nil)
 	}
 }
