@@ -41,7 +41,7 @@ func openLedger(t testing.TB, o store.Options) *store.Ledger {
 // openMeter opens a ledger that counts.
 func openMeter(t testing.TB, s *store.Ledger) *metering.Ledger {
 	t.Helper()
-	l, err := metering.Open(t.Context(), metering.Options{Store: s})
+	l, err := metering.Open(t.Context(), metering.Options{Store: s, Patience: time.Minute})
 	if err != nil {
 		t.Fatalf("open the meter: %v", err)
 	}

@@ -24,7 +24,7 @@ func counted(t *testing.T, x *terminal, org string, n int) *store.Ledger {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	l, err := metering.Open(t.Context(), metering.Options{Store: s})
+	l, err := metering.Open(t.Context(), metering.Options{Store: s, Patience: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func newStage(t testing.TB) *stage {
 	s.book, err = store.OpenLedger(ctx, store.Options{Path: filepath.Join(dir, "gatehouse.db"), Now: s.now})
 	s.must(err)
 	t.Cleanup(func() { s.book.Close() })
-	s.ledger, err = metering.Open(ctx, metering.Options{Store: s.book, Node: "test", Now: s.now, MaxDelay: -1, MaxPending: 1 << 20})
+	s.ledger, err = metering.Open(ctx, metering.Options{Store: s.book, Node: "test", Now: s.now, MaxDelay: -1, MaxPending: 1 << 20, Patience: patience})
 	s.must(err)
 	t.Cleanup(func() { s.ledger.Close(context.Background()) })
 	s.recorder = traffic.New(s.now)

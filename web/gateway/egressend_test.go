@@ -102,7 +102,7 @@ func TestNobodyIsCalledBeforeTheWorstCaseIsDurable(t *testing.T) {
 // What a call took is durable before its caller has the last of the answer:
 // where it cannot be, the answer breaks off.
 func TestNoAnswerEndsBeforeItsCostIsDurable(t *testing.T) {
-	d := newDesk(t, onSQLite(t), tells(10, 100), everythingCapped(1_000_000))
+	d := newDeskOf(t, onSQLite(t), 3*time.Second, tells(10, 100), everythingCapped(1_000_000))
 	next := d.holdCommits()
 	failed := make(chan error)
 	go func() {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"gatehouse/app"
 	"gatehouse/store"
@@ -93,8 +94,14 @@ type desk struct {
 
 func newDesk(t *testing.T, at store.Options, reply http.HandlerFunc, change ...func(*stage)) *desk {
 	t.Helper()
+	return newDeskOf(t, at, patience, reply, change...)
+}
+
+// newDeskOf makes a desk whose ledger waits so long for a commit.
+func newDeskOf(t *testing.T, at store.Options, commit time.Duration, reply http.HandlerFunc, change ...func(*stage)) *desk {
+	t.Helper()
 	d := &desk{api: newPaidAPI(t, reply)}
-	d.stage = newStageOn(t, at, change...)
+	d.stage = newStageOf(t, at, commit, change...)
 	d.apply(d.store.UpsertRates(t.Context(), []app.Rate{{Model: "m-*", Input: "1", Output: "2", MaxInput: 100_000, MaxOutput: 1000, ValidFrom: noon.AddDate(-1, 0, 0)}}))
 	d.apply(nil, d.rates.Load(t.Context()))
 	d.egress(app.Egress{})

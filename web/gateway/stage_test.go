@@ -149,10 +149,16 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 
 func newStageOn(t *testing.T, at store.Options, change ...func(*stage)) *stage {
 	t.Helper()
+	return newStageOf(t, at, patience, change...)
+}
+
+// newStageOf opens a gate whose ledger waits so long for a commit.
+func newStageOf(t *testing.T, at store.Options, commit time.Duration, change ...func(*stage)) *stage {
+	t.Helper()
 	s := &stage{t: t, clock: &clock{}, log: &lines{}, access: &lines{}, app: newSampleApp(t), plan: app.Plan{Slug: "test", Name: "Test"}}
 	at.Now = s.clock.Now
 	s.store = &directory{Store: each.Open(t, at)}
-	s.openLedger(at)
+	s.openLedger(at, commit)
 	s.openIdentity()
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	access := respond.NewAccessLog(s.access, true)
@@ -180,13 +186,13 @@ func newStageOn(t *testing.T, at store.Options, change ...func(*stage)) *stage {
 	return s
 }
 
-func (s *stage) openLedger(at store.Options) {
+func (s *stage) openLedger(at store.Options, commit time.Duration) {
 	opened, err := store.OpenLedger(s.t.Context(), at)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.blocks = &blocks{BlockStore: opened}
-	if s.ledger, err = metering.Open(s.t.Context(), metering.Options{Store: s.blocks, Now: s.clock.Now}); err != nil {
+	if s.ledger, err = metering.Open(s.t.Context(), metering.Options{Store: s.blocks, Now: s.clock.Now, Patience: commit}); err != nil {
 		s.t.Fatal(err)
 	}
 	s.rates = &margin.Rates{Store: s.store}
