@@ -30,14 +30,20 @@ type Outcome struct {
 	Draws    []Draw // what corrects the intent's
 }
 
+// Begun is a request's time as it is counted: each millisecond that was begun.
+// The ledger holds it so, and usage, quotas and bills add up the same.
+func Begun(d time.Duration) time.Duration {
+	return (d + time.Millisecond - 1).Truncate(time.Millisecond)
+}
+
 // Quantity is what the outcome adds to a meter of the gate itself: bytes both
-// ways for MeterBytes, whole milliseconds for MeterDuration, of others 0.
+// ways for MeterBytes, begun milliseconds for MeterDuration, of others 0.
 func (o Outcome) Quantity(meter string) int64 {
 	switch meter {
 	case MeterBytes:
 		return o.BytesIn + o.BytesOut
 	case MeterDuration:
-		return o.Duration.Milliseconds()
+		return Begun(o.Duration).Milliseconds()
 	}
 	return 0
 }

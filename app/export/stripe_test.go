@@ -112,7 +112,7 @@ func (w *stripeWorld) expect(org app.OrgID) {
 	for _, c := range []struct {
 		event string
 		want  int64
-	}{{"stripe_requests", rows[0].Weight}, {"stripe_bytes", rows[0].BytesIn + rows[0].BytesOut}, {"stripe_ms", rows[0].Requests},
+	}{{"stripe_requests", rows[0].Weight}, {"stripe_bytes", rows[0].BytesIn + rows[0].BytesOut}, {"stripe_ms", rows[0].Duration.Milliseconds()},
 		{"stripe_pages", rows[0].Requests}} { // 0, 1, 2, 0, 1, 2 … pages: one each in whole threes
 		if got := w.stripe.total(c.event, customer); got != c.want {
 			w.Errorf("%s is billed %d of %s, used %d", org, got, c.event, c.want)

@@ -64,7 +64,7 @@ func count(t testing.TB, l *metering.Ledger, org app.OrgID, at time.Time, weight
 		t.Error(err)
 		return
 	}
-	l.Settle(ticket, app.Outcome{Status: 200, BytesIn: weight, BytesOut: 2 * weight, Duration: 1500 * time.Microsecond,
+	l.Settle(ticket, app.Outcome{Status: 200, BytesIn: weight, BytesOut: 2 * weight, Duration: app.Begun(1500 * time.Microsecond),
 		Uses: []app.Use{{Meter: "pages", Dims: `{"kind":"a4"}`, Value: pages}}})
 }
 

@@ -67,7 +67,7 @@ func TestBalancesOfPastPeriodsAreForgotten(t *testing.T) {
 // What is drawn on still, such as by a WebSocket, stays.
 func TestABalanceInUseIsNotForgotten(t *testing.T) {
 	c := noon()
-	n := lazy(t, sqlite(t), c, nil)
+	n := lazy(t, sqlite(t), c, func(o *quota.Options) { o.Replicas = func() int { return 10_000 } }) // so it is lent no more than it asks for
 	line := n.engine.Book(acmeOrg(), planOf(minutely(10_000)), nil).Line("", "tokens")
 	began := c.now()
 	for range 30 {

@@ -198,7 +198,7 @@ func (x *exchange) unknown() (out app.Outcome) {
 		out.BytesIn, out.BytesOut = x.bytes.passed()
 	}
 	if x.lasting != nil {
-		out.Duration = x.g.Now().Sub(x.start)
+		out.Duration = app.Begun(x.g.Now().Sub(x.start))
 	}
 	return out
 }

@@ -76,7 +76,7 @@ func (x *exchange) outcome(status int, took time.Duration) app.Outcome {
 		out.BytesIn, out.BytesOut = x.result.BytesIn, x.result.BytesOut
 	}
 	if x.route.meters.duration {
-		out.Duration = took
+		out.Duration = app.Begun(took)
 	}
 	return out
 }

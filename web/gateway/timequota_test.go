@@ -267,3 +267,23 @@ func TestWhatIsLeftIsFreeBehindTheOutcome(t *testing.T) {
 		t.Errorf("of %d requests, %d left room before the ledger had their outcome", settled, early)
 	}
 }
+
+// Short requests take as much of the quota as usage says: each begun
+// millisecond.
+func TestEachBegunMillisecondOfARequestCounts(t *testing.T) {
+	soft := monthly("duration", 100)
+	soft.Mode = app.QuotaSoft
+	w := newWatchmaker(t, asItIs, soft)
+	w.routes(app.Route{Name: "all"})
+	for _, took := range []time.Duration{900 * time.Microsecond, 100 * time.Microsecond, 2 * time.Millisecond, 2001 * time.Microsecond} {
+		got := w.begin("/held")
+		w.clock.Pass(took)
+		w.app.release <- struct{}{}
+		if a := <-got; a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	if state, sum := w.settled(), w.usage(w.org.ID); state.Spent != 7 || sum.Duration != 7*time.Millisecond {
+		t.Errorf("the quota says %d ms, usage %v; want 7", state.Spent, sum.Duration)
+	}
+}
