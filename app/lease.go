@@ -13,7 +13,7 @@ type QuotaClaim struct {
 	Need    int64  // the least that helps; less is not lent. 0 only opens the account
 	Want    int64  // what all who wait need, at least Need
 	Share   int64  // of what is left, a Share-th part is lent where that is more
-	Opening *int64 // what was used before the account was opened; nil: not looked up yet
+	Opening *int64 // what was used before the account was opened and is in no draw on it; nil: not looked up yet
 }
 
 // QuotaLoan answers a claim.

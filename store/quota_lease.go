@@ -67,11 +67,11 @@ func (t *tx) mayBorrow(replica int64) error {
 // openAccount locks the account and makes sure that it has its opening; it is
 // not opened when nobody looked that up.
 func (t *tx) openAccount(a *app.Account, opening *int64, now time.Time) (opened bool, err error) {
-	var openedAt, drawn int64
+	var openedAt int64
 	read := func() error {
-		return t.row(`SELECT opened_at, spent - held FROM quota_account
+		return t.row(`SELECT opened_at FROM quota_account
 			WHERE org_id = $1 AND key_id = $2 AND meter = $3 AND period = $4 AND start_at = $5`+t.dialect.lockRow,
-			accountArgs(nil, a)...).Scan(&openedAt, &drawn)
+			accountArgs(nil, a)...).Scan(&openedAt)
 	}
 	err = read()
 	switch {
@@ -89,11 +89,9 @@ func (t *tx) openAccount(a *app.Account, opening *int64, now time.Time) (opened 
 	if err = read(); err != nil || openedAt != 0 {
 		return err == nil, err
 	}
-	// What was drawn already is in the opening too.
-	before := max(0, *opening-drawn)
 	_, err = t.exec(`UPDATE main.quota_account SET spent = spent + $6, opening = $6, opened_at = $7, updated_at = $7
 		WHERE org_id = $1 AND key_id = $2 AND meter = $3 AND period = $4 AND start_at = $5`,
-		append(accountArgs(nil, a), before, max(1, now.UnixMilli()))...)
+		append(accountArgs(nil, a), *opening, max(1, now.UnixMilli()))...)
 	return err == nil, err
 }
 

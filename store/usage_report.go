@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -16,22 +18,47 @@ import (
 func (l *Ledger) MeterUsage(ctx context.Context, ranges []app.MeterRange, max int, row func(app.MeterBucket) error,
 	member func(app.MeterMember) error, tail func(replica, seq int64, body []byte) error) error {
 	return l.snapshot(ctx, func(t *tx) error {
-		left := max
-		for _, r := range ranges {
-			counted := func(m app.MeterBucket) error { return spend(&left, max, row(m)) }
-			if err := t.meterRange(r, left+1, counted); err != nil {
-				return err
-			}
-			if !r.Members {
-				continue
-			}
-			found := func(m app.MeterMember) error { return spend(&left, max, member(m)) }
-			if err := t.memberRange(r, left+1, found); err != nil {
-				return err
-			}
+		if err := t.meterRanges(ranges, max, row, member); err != nil {
+			return err
 		}
 		return t.tail(tail)
 	})
+}
+
+func (t *tx) meterRanges(ranges []app.MeterRange, max int, row func(app.MeterBucket) error, member func(app.MeterMember) error) error {
+	left := max
+	for _, r := range ranges {
+		counted := func(m app.MeterBucket) error { return spend(&left, max, row(m)) }
+		if err := t.meterRange(r, left+1, counted); err != nil {
+			return err
+		}
+		if !r.Members {
+			continue
+		}
+		found := func(m app.MeterMember) error { return spend(&left, max, member(m)) }
+		if err := t.memberRange(r, left+1, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AccountUsage is MeterUsage without members, and answers what the buckets'
+// draws charged to the account, as all stood at the same moment.
+func (l *Ledger) AccountUsage(ctx context.Context, a app.Account, ranges []app.MeterRange, max int, row func(app.MeterBucket) error,
+	tail func(replica, seq int64, body []byte) error) (charged int64, err error) {
+	err = l.snapshot(ctx, func(t *tx) error {
+		err := t.row(`SELECT spent - opening - held FROM quota_account
+			WHERE org_id = $1 AND key_id = $2 AND meter = $3 AND period = $4 AND start_at = $5`, accountArgs(nil, &a)...).Scan(&charged)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if err := t.meterRanges(ranges, max, row, nil); err != nil {
+			return err
+		}
+		return t.tail(tail)
+	})
+	return charged, err
 }
 
 // spend takes one row from what is left.

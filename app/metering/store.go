@@ -57,10 +57,19 @@ type TakeoverStore interface {
 // UsageStore reads what was counted.
 type UsageStore interface {
 	MeterUsageStore
+	AccountUsageStore
 	// Usage sums the buckets that match the query, and passes each block that
 	// the buckets do not hold yet, as both stood at one moment. It fails with
 	// usage_too_large beyond max rows; 0 is no bound.
 	Usage(ctx context.Context, q app.UsageQuery, max int, tail func(replica, seq int64, body []byte) error) ([]app.UsageRow, error)
+}
+
+// AccountUsageStore reads what was used in an account's period.
+type AccountUsageStore interface {
+	// AccountUsage is MeterUsage without members, and answers what the buckets'
+	// draws charged to the account, as all stood at the same moment.
+	AccountUsage(ctx context.Context, a app.Account, ranges []app.MeterRange, max int, row func(app.MeterBucket) error,
+		tail func(replica, seq int64, body []byte) error) (charged int64, err error)
 }
 
 // MeterUsageStore reads usage of meters.

@@ -33,7 +33,7 @@ type Options struct {
 	Replica    func() int64                                            // whose leases: the ledger's chain
 	Alive      func() bool                                             // whether that chain may still be written; nil: always
 	Replicas   func() int                                              // how many share the quotas; nil: 1
-	Opening    func(ctx context.Context, a app.Account) (int64, error) // what was used in the account's period so far; nil: nothing
+	Opening    func(ctx context.Context, a app.Account) (int64, error) // what was used in the account's period so far and is in no draw on it; nil: nothing
 	Books      func(ctx context.Context, org app.OrgID) (*Book, error) // the organization's quotas; for events and the ladder
 	Suspender  Suspender                                               // nil: nobody is suspended
 	OnNotice   func(app.QuotaNotice)                                   // hears of each notice, on the replica that wrote it

@@ -35,7 +35,7 @@ type Service struct {
 	States    StateStore
 	Orgs      Orgs
 	Books     func(ctx context.Context, org app.OrgID) (*Book, error)
-	Opening   func(ctx context.Context, a app.Account) (int64, error)   // as Options.Opening; nil: nothing
+	Opening   func(ctx context.Context, a app.Account) (int64, error)   // what was used in the account's period so far; nil: nothing
 	Meter     func(ctx context.Context, slug string) (app.Meter, error) // nil: every meter is known
 	Now       func() time.Time
 }

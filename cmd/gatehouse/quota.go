@@ -33,13 +33,18 @@ func (i *installation) quotaEngine(ledger *store.Ledger, now func() time.Time, r
 		}
 		return engine.Book(org, plan, overrides), nil
 	}
-	engine = quota.New(quota.Options{Store: ledger, Replica: replica, Now: now, Opening: i.openings(ledger, now), Books: books})
+	engine = quota.New(quota.Options{Store: ledger, Replica: replica, Now: now, Opening: i.uncharged(ledger, now), Books: books})
 	return engine, books
 }
 
 func (i *installation) openings(ledger *store.Ledger, now func() time.Time) func(context.Context, app.Account) (int64, error) {
 	reports := metering.Reports{Store: ledger, Meters: i.meters()}
 	return func(ctx context.Context, a app.Account) (int64, error) { return reports.Opening(ctx, a, now()) }
+}
+
+func (i *installation) uncharged(ledger *store.Ledger, now func() time.Time) func(context.Context, app.Account) (int64, error) {
+	reports := metering.Reports{Store: ledger, Meters: i.meters()}
+	return func(ctx context.Context, a app.Account) (int64, error) { return reports.Uncharged(ctx, a, now()) }
 }
 
 func (c *cli) quotaService(call call, ledger *store.Ledger) *quota.Service {

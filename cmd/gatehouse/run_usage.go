@@ -58,12 +58,12 @@ func (p *Program) openLedger(ctx context.Context) (err error) {
 func (p *Program) openQuotas(ctx context.Context) error {
 	p.replicas.Store(1)
 	books := func(ctx context.Context, id app.OrgID) (*quota.Book, error) { return p.gateway.QuotaBook(ctx, id) }
-	opening := p.openings(p.ledgerStore, p.now)
 	p.quotas = quota.New(quota.Options{Store: p.ledgerStore, Replica: p.ledger.Replica, Alive: p.ledger.Alive,
-		Replicas: func() int { return int(p.replicas.Load()) }, Opening: opening, Books: books,
+		Replicas: func() int { return int(p.replicas.Load()) }, Opening: p.uncharged(p.ledgerStore, p.now), Books: books,
 		Suspender: p.orgs, OnNotice: p.noticed, UpgradeURL: p.config.Quota.UpgradeURL, Now: p.now, Log: p.log})
 	p.onClose("quotas", p.quotas.Close)
-	p.quotaDesk = &quota.Service{Overrides: p.store, States: p.ledgerStore, Orgs: p.store, Books: books, Opening: opening, Meter: p.meter, Now: p.now}
+	p.quotaDesk = &quota.Service{Overrides: p.store, States: p.ledgerStore, Orgs: p.store, Books: books, Opening: p.openings(p.ledgerStore, p.now),
+		Meter: p.meter, Now: p.now}
 	return p.rates.Load(ctx)
 }
 
