@@ -82,16 +82,20 @@ func (t *tx) openAccount(a *app.Account, opening *int64, now time.Time) (opened 
 	case opening == nil:
 		return false, nil
 	}
+	at, err := t.changing(now.UnixMilli())
+	if err != nil {
+		return false, err
+	}
 	if _, err = t.exec(`INSERT INTO main.quota_account (`+accountColumns+`) VALUES `+values(1, drawnWidth)+`
-		ON CONFLICT (`+accountKey+`) DO NOTHING`, append(accountArgs(nil, a), a.End, 0, 0, 0, 0, 0, now.UnixMilli())...); err != nil {
+		ON CONFLICT (`+accountKey+`) DO NOTHING`, append(accountArgs(nil, a), a.End, 0, 0, 0, 0, 0, at)...); err != nil {
 		return false, err
 	}
 	if err = read(); err != nil || openedAt != 0 {
 		return err == nil, err
 	}
-	_, err = t.exec(`UPDATE main.quota_account SET spent = spent + $6, opening = $6, opened_at = $7, updated_at = $7
+	_, err = t.exec(`UPDATE main.quota_account SET spent = spent + $6, opening = $6, opened_at = $7, updated_at = `+laterChange(`$7`)+`
 		WHERE org_id = $1 AND key_id = $2 AND meter = $3 AND period = $4 AND start_at = $5`,
-		append(accountArgs(nil, a), *opening, max(1, now.UnixMilli()))...)
+		append(accountArgs(nil, a), *opening, max(1, at))...)
 	return err == nil, err
 }
 

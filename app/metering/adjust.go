@@ -74,8 +74,21 @@ func (l *Ledger) correct(ctx context.Context, p pendingAdjust) error {
 	return ticket.Wait(ctx)
 }
 
+// correct waits as long as it takes: who is told that it is not counted, and
+// tries again, must not correct twice.
 func (e *Events) correct(ctx context.Context, p pendingAdjust) error {
-	return e.await(ctx, &eventBatch{adjusts: []pendingAdjust{p}, done: make(chan struct{})})
+	b := &eventBatch{adjusts: []pendingAdjust{p}, done: make(chan struct{})}
+	if err := e.enqueue(b); err != nil {
+		return err
+	}
+	select {
+	case <-b.done:
+		return b.err
+	case <-ctx.Done():
+		return &app.Error{Kind: app.KindCancelled, Code: "cancelled",
+			Message: "The request was cancelled while its correction was being written; it may be counted.",
+			Advice:  "Look at the meter's usage before you correct it again.", Err: context.Cause(ctx)}
+	}
 }
 
 // adjust joins the next block.

@@ -39,14 +39,20 @@ func TestSettledTwiceAtOnceIsCountedBeforeItIsFree(t *testing.T) {
 	eachEngine(t, func(t *testing.T, o store.Options) {
 		d := opened(t, o, "documents", 100)
 		d.Events = d.lane.Events // without the lane's lock, which would keep calls apart
-		crowd(t, d)
 		tries := 25
 		if long() {
 			tries = 300
 		}
+		d.plan = app.Plan{}
 		for try := range tries {
-			d.plan = planOf(monthly(fmt.Sprintf("documents%d", try), 100))
-			r := d.reserve(t, 100)
+			d.plan.Quotas = append(d.plan.Quotas, monthly(fmt.Sprintf("documents%d", try), 100))
+		}
+		crowd(t, d)
+		for try, q := range d.plan.Quotas {
+			r, err := d.Reserve(t.Context(), itsKey, quota.NewReservation{Meter: q.Meter, Amount: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
 			var wait sync.WaitGroup
 			for range 2 {
 				wait.Go(func() { d.Settle(t.Context(), itsKey, r.ID, 100) })
@@ -55,7 +61,7 @@ func TestSettledTwiceAtOnceIsCountedBeforeItIsFree(t *testing.T) {
 			if err := d.Sweep(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if second, err := d.Reserve(t.Context(), itsKey, quota.NewReservation{Meter: d.plan.Quotas[0].Meter, Amount: 1}); err == nil {
+			if second, err := d.Reserve(t.Context(), itsKey, quota.NewReservation{Meter: q.Meter, Amount: 1}); err == nil {
 				t.Fatalf("try %d: 100 of 100 were used and acknowledged, and %d more are booked", try, second.Amount)
 			}
 		}
