@@ -59,13 +59,13 @@ func (m *mortal) GiveBack(ctx context.Context, replica int64, list []app.QuotaRe
 	return m.Ledger.GiveBack(ctx, replica, list)
 }
 
-// member starts one replica of a cluster on PostgreSQL. None is silent for so
-// long that others take it over, however busy the machine is: see buried.
+// member starts one replica of a cluster on PostgreSQL. Others take over
+// after ten seconds of silence, but for an outage of PostgreSQL; see buried.
 func member(t *testing.T, dsn string, replicas int) (*node, *mortal) {
 	t.Helper()
 	m := &mortal{Ledger: openStore(t, store.Options{DSN: dsn})}
 	n := &node{store: m.Ledger}
-	ledger, err := metering.Open(t.Context(), metering.Options{Store: m, TakeOver: 200 * time.Millisecond, DeadAfter: time.Minute})
+	ledger, err := metering.Open(t.Context(), metering.Options{Store: m, TakeOver: 200 * time.Millisecond, DeadAfter: 10 * time.Second})
 	if err != nil {
 		t.Fatalf("open the meter: %v", err)
 	}
