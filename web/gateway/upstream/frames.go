@@ -21,9 +21,6 @@ const (
 // that is on its way, to take the close frame and to answer it.
 const partingTime = 2 * time.Second
 
-// longestHeader is that of a masked frame with a length of 64 bits.
-const longestHeader = 14
-
 const opClose = 0x8
 
 // parting is the end of a WebSocket that the gate decided.
