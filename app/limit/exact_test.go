@@ -229,7 +229,7 @@ func TestCloseGivesUnspentUnitsBackAndDeathForfeitsThem(t *testing.T) {
 		s := newStage(t)
 		a, now := s.join(0)
 		b, _ := s.join(0)
-		const limit = 2000 // few: a call that a busy machine loses takes its lease with it
+		const limit = 2000
 		key, l := OrgCell("org_1", "day"), named("day", limit, 24*time.Hour)
 		cell := a.Cell(key, l)
 		held := s.warm(a, now, cell)
